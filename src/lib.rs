@@ -1,0 +1,14 @@
+//! relevo rehearses, runs and resumes the steps of a migration weekend.
+//!
+//! ```text
+//! main → cli → { view, connector, journal } → run → plan → { error, secret, time }
+//! ```
+//!
+//! Arrows point downward only; `tests/layering.rs` keeps them. Data flows one way: a *plan* is loaded and
+//! checked ([`plan`]), a pure scheduler decides what may happen next ([`run`]), one driver does it through the
+//! *connectors* and records every fact in the *journal*, and the *views* show what the journal already holds.
+
+pub mod error;
+pub mod plan;
+pub mod secret;
+pub mod time;

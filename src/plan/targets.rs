@@ -1,0 +1,312 @@
+//! The targets file: hosts, directories, other servers, groups, roles and the window. Also secret references, which
+//! stand in targets and in steps alike.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Number, Value, json};
+
+use super::diagnostic::{Place, Spot, short};
+use super::keys::{SETTLE, SettleKey, TARGET, TARGETS, TargetKey, TargetsKey, WINDOW, WindowKey};
+use super::node::{Kind, Node};
+use super::read::{Reader, is_word};
+use super::{Targets, Window, secret_key};
+use crate::secret::SecretRef;
+use crate::time;
+
+/// What the targets file gives beyond [`Targets`].
+#[derive(Default)]
+pub struct Read {
+    /// The targets.
+    pub targets: Targets,
+    /// Target name → how many steps at once.
+    pub limits: BTreeMap<String, u32>,
+    /// The window.
+    pub window: Option<Window>,
+}
+
+/// Reads a targets file.
+pub fn read(reader: Reader<'_>, node: &Node<'_>, path: &Path, folder: &Path) -> Read {
+    let mut read = Read {
+        targets: Targets { path: Some(std::path::absolute(path).unwrap_or_else(|_| path.to_owned())), ..Targets::default() },
+        ..Read::default()
+    };
+    let Some(fields) = reader.fields(node, TARGETS, "the targets file") else { return read };
+    if let Some(node) = fields.get(TargetsKey::Version) {
+        reader.version(node, "relevo_targets");
+    }
+    let mut names: BTreeMap<String, (u32, &str)> = BTreeMap::new();
+    for (key, kind) in [(TargetsKey::Hosts, "hosts"), (TargetsKey::Directories, "directories"), (TargetsKey::Servers, "servers")]
+    {
+        let Some(node) = fields.get(key) else { continue };
+        let Some(entries) = node.map() else {
+            reader.error(node, format!("`{kind}` must be a map, found {}", node.what()), "write `name: { url: … }`");
+            continue;
+        };
+        for (key, value) in entries {
+            if let Some((first, _)) = names.get(key.name.as_ref()) {
+                let message = format!("`{}` names two targets", short(&key.name));
+                let related = (reader.at(*first), "the other one");
+                reader.mistakes.error_with(reader.at(key.at), message, "a step names a target by its name alone", related);
+                continue;
+            }
+            target_name(reader, key.at, &key.name);
+            names.insert(key.name.clone().into_owned(), (key.at, kind));
+            if kind == "servers" {
+                server(reader, value, &key.name, &mut read);
+            } else {
+                target(reader, value, &key.name, &mut read);
+            }
+        }
+    }
+    lists(reader, fields.get(TargetsKey::Groups), "groups", &mut |name, items| {
+        for (item, node) in &items {
+            if !names.contains_key(*item) {
+                reader.unknown(node, "target", item, names.keys().map(String::as_str));
+            }
+        }
+        let _ = name;
+    });
+    let roles = &mut read.targets.roles;
+    lists(reader, fields.get(TargetsKey::Roles), "roles", &mut |name, items| {
+        roles.insert(name.to_owned(), items.iter().map(|(account, _)| (*account).to_owned()).collect());
+    });
+    read.window = fields.get(TargetsKey::Window).and_then(|node| window(reader, node));
+    if let Kind::Map(entries) = &node.kind {
+        for (key, value) in entries {
+            let mut place = key.name.clone().into_owned();
+            let value = plain(reader, value, folder, &mut place, 0, &mut read.targets.secrets);
+            read.targets.value.insert(key.name.clone().into_owned(), value);
+        }
+    }
+    let file = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    for (place, _) in &mut read.targets.secrets {
+        *place = format!("{file}: {place}");
+    }
+    read.targets.names = names.into_iter().map(|(name, (_, kind))| (name, kind.to_owned())).collect();
+    read
+}
+
+fn target_name(reader: Reader<'_>, at: u32, name: &str) {
+    let fits = !name.is_empty() && name.len() <= 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    if !fits {
+        let hint = "a name is made of letters, digits, `_`, `-` and `.`";
+        reader.mistakes.error(reader.at(at), format!("`{}` cannot be a target's name", short(name)), hint);
+    }
+}
+
+fn target(reader: Reader<'_>, node: &Node<'_>, name: &str, read: &mut Read) {
+    let Some(fields) = reader.fields(node, TARGET, &format!("the target `{name}`")) else { return };
+    if let Some(node) = fields.get(TargetKey::Url)
+        && let Some(url) = reader.text(node, "url")
+        && !url
+            .split_once("://")
+            .is_some_and(|(scheme, rest)| !rest.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric()))
+    {
+        reader.error(node, format!("`{}` is not a URL", short(url)), "write for example `ldaps://dc1.contoso.com`");
+    }
+    if let Some(node) = fields.get(TargetKey::Url)
+        && node
+            .text()
+            .and_then(|url| url.split_once("://"))
+            .is_some_and(|(_, rest)| rest.split('/').next().is_some_and(|host| host.contains('@')))
+    {
+        let place = Place { file: reader.file, spot: Spot::Secret(node.at) };
+        reader.mistakes.error(place, "a URL must not hold a user or a password", "write them under `auth` or `bind`");
+    }
+    if let Some(node) = fields.get(TargetKey::Ca) {
+        reader.some_text(node, "ca");
+    }
+    for key in [TargetKey::Auth, TargetKey::Bind, TargetKey::Vars] {
+        if let Some(node) = fields.get(key)
+            && node.map().is_none()
+        {
+            reader.error(node, format!("a map is wanted here, found {}", node.what()), "");
+        }
+    }
+    if let Some(settle) = fields.get(TargetKey::Settle).and_then(|node| reader.fields(node, SETTLE, "`settle`")) {
+        for (key, what) in [(SettleKey::StableFor, "stable_for"), (SettleKey::Poll, "poll"), (SettleKey::Timeout, "timeout")] {
+            if let Some(node) = settle.get(key) {
+                reader.span(node, what);
+            }
+        }
+    }
+    if let Some(most) = fields.get(TargetKey::MaxParallel).and_then(|node| reader.count(node, "max_parallel", 10_000)) {
+        read.limits.insert(name.to_owned(), most);
+    }
+}
+
+fn server(reader: Reader<'_>, node: &Node<'_>, name: &str, read: &mut Read) {
+    if node.map().is_none() {
+        reader.error(node, format!("the server `{name}` must be a map, found {}", node.what()), "");
+    }
+    if let Some(most) = node.get("max_parallel").and_then(|node| reader.count(node, "max_parallel", 10_000)) {
+        read.limits.insert(name.to_owned(), most);
+    }
+}
+
+/// Texts with their nodes. What they borrow from the file is of no interest here.
+type Listed<'n> = Vec<(&'n str, &'n Node<'n>)>;
+
+/// Reads a map from names to lists of texts.
+fn lists<'n>(reader: Reader<'_>, node: Option<&'n Node<'n>>, what: &str, each: &mut dyn FnMut(&'n str, Listed<'n>)) {
+    let Some(node) = node else { return };
+    let Some(entries) = node.map() else {
+        reader.error(node, format!("`{what}` must be a map, found {}", node.what()), "write `name: [one, two]`");
+        return;
+    };
+    for (key, value) in entries {
+        if !is_word(&key.name) {
+            let hint = "a name is a letter, then letters, digits, `_` and `-`";
+            reader.mistakes.error(reader.at(key.at), format!("`{}` cannot be a name here", short(&key.name)), hint);
+        }
+        let items = reader.texts(value, &key.name);
+        let mut seen = std::collections::BTreeSet::new();
+        for (item, node) in &items {
+            if !seen.insert(*item) {
+                reader.error(node, format!("`{}` is listed twice in `{}`", short(item), key.name), "");
+            }
+        }
+        each(&key.name, items);
+    }
+}
+
+/// Reads a window.
+pub fn window(reader: Reader<'_>, node: &Node<'_>) -> Option<Window> {
+    let fields = reader.fields(node, WINDOW, "`window`")?;
+    let name = fields.get(WindowKey::Timezone).and_then(|node| reader.text(node, "timezone").map(|text| (text, node)));
+    let zone = name.and_then(|(name, node)| {
+        time::zone(name).map_err(|error| reader.error(node, format!("`timezone`: {}", error.message), error.hint)).ok()
+    })?;
+    let moment = |key: WindowKey, what: &str| {
+        let node = fields.get(key)?;
+        let text = reader.text(node, what)?;
+        time::local(text, &zone).map_err(|error| reader.error(node, format!("`{what}`: {}", error.message), error.hint)).ok()
+    };
+    let (opens, closes) = (moment(WindowKey::Opens, "opens"), moment(WindowKey::Closes, "closes"));
+    let back_out_by = moment(WindowKey::BackOutBy, "back_out_by");
+    let (opens, closes) = (opens?, closes?);
+    if opens >= closes {
+        reader.error(fields.get(WindowKey::Closes)?, "the window closes before it opens", "");
+        return None;
+    }
+    if let (Some(deadline), Some(node)) = (back_out_by, fields.get(WindowKey::BackOutBy))
+        && !(opens < deadline && deadline < closes)
+    {
+        reader.error(node, "`back_out_by` lies outside the window", "it must come after `opens` and before `closes`");
+        return None;
+    }
+    Some(Window { timezone: name?.0.to_owned(), opens, closes, back_out_by })
+}
+
+/// The JSON of a node, with secret references in place of secrets.
+fn plain(
+    reader: Reader<'_>,
+    node: &Node<'_>,
+    folder: &Path,
+    place: &mut String,
+    depth: usize,
+    secrets: &mut Vec<(String, SecretRef)>,
+) -> Value {
+    match &node.kind {
+        Kind::List(items) => {
+            Value::Array(items.iter().map(|item| plain(reader, item, folder, place, depth + 1, secrets)).collect())
+        }
+        Kind::Map(entries) => {
+            let mut map = Map::new();
+            for (key, value) in entries {
+                let length = place.len();
+                place.push('.');
+                place.push_str(&key.name);
+                let logon = place.contains(".auth.") || place.contains(".bind.");
+                let value = if secret_key(&key.name) && depth > 0 || (logon && reference_shape(value)) {
+                    match secret_ref(reader, value, &key.name, folder) {
+                        Some(reference) => {
+                            let json = json!({ "$secret": reference });
+                            secrets.push((place.clone(), reference));
+                            json
+                        }
+                        None => Value::Null,
+                    }
+                } else if let (1, "ca", Some(file), false) =
+                    (depth, key.name.as_ref(), value.text(), place.starts_with("servers."))
+                {
+                    // The one path of a target that is no secret; it too starts beside the targets file.
+                    json!(folder.join(file))
+                } else {
+                    plain(reader, value, folder, place, depth + 1, secrets)
+                };
+                place.truncate(length);
+                map.insert(key.name.clone().into_owned(), value);
+            }
+            Value::Object(map)
+        }
+        _ => scalar(node),
+    }
+}
+
+/// The JSON of a scalar.
+pub fn scalar(node: &Node<'_>) -> Value {
+    match &node.kind {
+        Kind::Bool(value) => Value::Bool(*value),
+        Kind::Count(value) => Value::Number((*value).into()),
+        Kind::Negative(value) => Value::Number((*value).into()),
+        Kind::Float(value) => Number::from_f64(*value).map_or(Value::Null, Value::Number),
+        Kind::Text(text) => Value::String(text.clone().into_owned()),
+        Kind::Null | Kind::List(_) | Kind::Map(_) => Value::Null,
+    }
+}
+
+/// Whether a node looks like a reference: a map with the one key `env`, `file`, `command` or `prompt`.
+pub fn reference_shape(node: &Node<'_>) -> bool {
+    matches!(node.map(), Some([(key, _)]) if matches!(key.name.as_ref(), "env" | "file" | "command" | "prompt"))
+}
+
+/// Reads a secret reference. A literal is refused, and its line is not shown.
+pub fn secret_ref(reader: Reader<'_>, node: &Node<'_>, what: &str, folder: &Path) -> Option<SecretRef> {
+    let place = Place { file: reader.file, spot: Spot::Secret(node.at) };
+    let refuse = |message: String| {
+        let hint = "write `{ env: NAME }`, `{ file: path }`, `{ command: [program, argument] }` or `{ prompt: \"question\" }`";
+        reader.mistakes.error(place, message, hint);
+        None
+    };
+    let Some(entries) = node.map() else {
+        return refuse(format!("`{}` must be a reference to a secret, not the secret itself", short(what)));
+    };
+    let [(key, value)] = entries else {
+        return refuse(format!("`{}` must be a reference with exactly one key", short(what)));
+    };
+    let text = || match value.text() {
+        Some(text) if !text.trim().is_empty() => Some(text),
+        Some(_) => {
+            refuse(format!("`{}` of a secret is empty", short(&key.name)));
+            None
+        }
+        None => {
+            refuse(format!("`{}` of a secret must be a text, found {}", short(&key.name), value.what()));
+            None
+        }
+    };
+    match key.name.as_ref() {
+        "env" => {
+            let name = text()?;
+            if name.contains(['=', '\0']) {
+                return refuse("the name of an environment variable holds no `=`".to_owned());
+            }
+            Some(SecretRef::Env(name.to_owned()))
+        }
+        "file" => Some(SecretRef::File(folder.join(text()?))),
+        "command" => {
+            let Kind::List(items) = &value.kind else {
+                return refuse("`command` of a secret must be a list: the program and its arguments".to_owned());
+            };
+            let argv: Vec<String> = items.iter().filter_map(|item| item.text().map(str::to_owned)).collect();
+            if argv.len() != items.len() || argv.first().is_none_or(String::is_empty) {
+                return refuse("`command` of a secret must be a list of texts: the program and its arguments".to_owned());
+            }
+            Some(SecretRef::Command(argv))
+        }
+        "prompt" => Some(SecretRef::Prompt(text()?.to_owned())),
+        other => refuse(format!("`{}` is no source of secrets", short(other))),
+    }
+}
