@@ -10,5 +10,6 @@
 
 pub mod error;
 pub mod plan;
+pub mod run;
 pub mod secret;
 pub mod time;

@@ -1,0 +1,173 @@
+//! What the driver needs of a system that it acts upon.
+//!
+//! Two traits, so that a rehearsal can be given the first without the second: [`Look`] reads, [`Connector`] also
+//! writes. Implementations live in `crate::connector`; wrappers nest.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use super::event::{EvidenceRef, Identity, Outcome, Outputs};
+use crate::plan::{StepId, Verdict};
+use crate::time::Span;
+
+/// One call of an action with every expression resolved. Secrets are still references.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The run's id.
+    pub run: Arc<str>,
+    /// The step.
+    pub step: StepId,
+    /// The attempt; 0 for a look before the first.
+    pub attempt: u32,
+    /// The action's name.
+    pub uses: String,
+    /// Its arguments.
+    pub with: Map<String, Value>,
+    /// How the step's outputs are taken from the result.
+    pub outputs: Arc<[crate::plan::Output]>,
+    /// What the effect is bound to, if it was pinned.
+    pub identity: Identity,
+    /// Where relative paths start.
+    pub folder: Arc<std::path::Path>,
+    /// A folder of this attempt, for output files; made by the connector when it needs it.
+    pub scratch: PathBuf,
+    /// Of this attempt.
+    pub timeout: Option<Span>,
+    /// The step's effect class.
+    pub effect: crate::plan::action::Effect,
+    /// Whether the step was looked at before this attempt.
+    pub probed: bool,
+    /// Whether an effect before this step was only described (in a rehearsal).
+    pub assumed: bool,
+}
+
+impl Call {
+    /// Identifies the attempt for ever: `run/step/attempt`.
+    #[must_use]
+    pub fn attempt_id(&self) -> String {
+        format!("{}/{}/{}", self.run, self.step, self.attempt)
+    }
+}
+
+/// What a look saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// What it means to the action itself; an author's `verdict` expressions replace it.
+    pub verdict: Verdict,
+    /// One line for people.
+    pub seen: String,
+    /// Facts for expressions: `exit`, `stdout`, … Texts are cut to 64 KiB.
+    pub facts: Map<String, Value>,
+    /// Values for the step's outputs.
+    pub outputs: Outputs,
+    /// What pins the object that was seen.
+    pub identity: Identity,
+}
+
+impl Observation {
+    /// A look that cannot tell.
+    #[must_use]
+    pub fn unknown(seen: impl Into<String>) -> Self {
+        Observation {
+            verdict: Verdict::Unknown,
+            seen: seen.into(),
+            facts: Map::new(),
+            outputs: Map::new(),
+            identity: Identity::new(),
+        }
+    }
+}
+
+/// Whether an earlier attempt can still act.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Quiescence {
+    /// It can no longer act.
+    Quiet {
+        /// How that is known.
+        seen: String,
+        /// If its end was recorded where it ran: how it ended. Then it is not in doubt at all.
+        ended: Option<Box<Outcome>>,
+    },
+    /// It still runs.
+    Busy {
+        /// What was seen.
+        seen: String,
+    },
+    /// Nobody can tell.
+    CannotTell {
+        /// Why.
+        seen: String,
+    },
+}
+
+/// What an action would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// Line by line, before and after where it is known.
+    pub lines: Vec<String>,
+    /// False for a typed action that has no rehearsal behaviour.
+    pub rehearsable: bool,
+    /// Outputs that can be foretold.
+    pub outputs: Outputs,
+}
+
+/// One finding of a preflight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// True if a run must not start.
+    pub fatal: bool,
+    /// True if the target could not be reached at all.
+    pub unreachable: bool,
+    /// For people.
+    pub message: String,
+}
+
+/// Reads a system. Never changes it.
+#[async_trait]
+pub trait Look: Send + Sync {
+    /// What can be checked before anything starts: programs, files, rights, secrets.
+    async fn preflight(&self, call: &Call) -> Vec<Finding>;
+
+    /// What [`Connector::apply`] would do, in words.
+    async fn describe(&self, call: &Call) -> Description;
+
+    /// Looks whether the effect is there.
+    async fn probe(&self, call: &Call) -> Observation;
+
+    /// Whether the attempt can still act.
+    async fn quiesce(&self, call: &Call) -> Quiescence;
+
+    /// Whether [`Look::probe`] can ever answer anything but *unknown* for this action.
+    fn has_probe(&self, uses: &str) -> bool;
+
+    /// The exact commands to do it by hand, if relevo itself were lost.
+    fn by_hand(&self, call: &Call) -> Vec<String>;
+}
+
+/// Reads and changes a system.
+#[async_trait]
+pub trait Connector: Look {
+    /// Stores what the effect will destroy, durably, before the intent is recorded. `None` if there is nothing to keep.
+    ///
+    /// # Errors
+    /// A text for people: the attempt is then not made.
+    async fn before_image(&self, call: &Call, evidence: &dyn Evidence) -> Result<Option<EvidenceRef>, String>;
+
+    /// Does it. The intent is durable when this is called.
+    async fn apply(&self, call: &Call) -> Outcome;
+
+    /// Takes it back, with the before-image if there is one.
+    async fn undo(&self, call: &Call, before_image: Option<&EvidenceRef>) -> Outcome;
+}
+
+/// Where evidence is kept.
+pub trait Evidence: Send + Sync {
+    /// Stores bytes durably under their SHA-256.
+    ///
+    /// # Errors
+    /// The file could not be written or synced.
+    fn store(&self, kind: &str, bytes: &[u8]) -> std::io::Result<EvidenceRef>;
+}

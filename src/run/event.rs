@@ -1,0 +1,611 @@
+//! Facts: what happened, in the past tense, as the journal holds them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::plan::{StepId, Verdict};
+use crate::time::Timestamp;
+
+/// The version of the meaning of events. A journal of another version is refused unless a migration is declared.
+pub const SEMANTICS: u32 = 1;
+
+/// One record of the journal: the envelope and the event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Counts from 1 without gaps. The order of events; never a clock.
+    pub seq: u64,
+    /// Counts the holders of the run from 1.
+    pub epoch: u32,
+    /// SHA-256 of the frame before, lower-case hex; 64 zeros for the first.
+    pub prev: String,
+    /// The wall clock when it was appended.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Output values of a step by name.
+pub type Outputs = Map<String, Value>;
+
+/// Who did something: the operating-system account, or a name merely typed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Person {
+    /// The account's name.
+    pub name: String,
+    /// True if the name was only typed; satisfies no quorum.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub claimed: bool,
+}
+
+/// The process that holds a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The machine's name.
+    pub host: String,
+    /// Identifies this boot of the machine.
+    pub boot_id: String,
+    /// The process.
+    pub pid: u32,
+    /// When the process started, in the system's own ticks; tells a reused pid apart.
+    pub started: u64,
+    /// The operating-system account.
+    pub user: String,
+}
+
+/// What kind of run a journal belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Effects are applied.
+    Execute,
+    /// Effects are described. `resume` refuses such a journal.
+    Rehearsal,
+}
+
+/// Choices made on the command line that give the run its meaning.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choices {
+    /// Stop at this checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<StepId>,
+    /// `for_each` instances and steps of these targets are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Why the window was overridden; `None` if it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_override: Option<String>,
+    /// Gates and manual steps answer themselves (lab and demonstration only).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub go: bool,
+}
+
+/// What pins an object: never only a name. Free-form pairs, such as `objectGUID` or `service` and `host`.
+pub type Identity = BTreeMap<String, String>;
+
+/// A file under `evidence/`, named by its SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EvidenceRef {
+    /// Lower-case hex; also the file name.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+    /// What it is, such as `before-image`.
+    pub kind: String,
+}
+
+/// How an attempt ended, as far as this process saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The system said that it is done. Still to be verified.
+    Applied {
+        /// What it gave.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Outputs,
+    },
+    /// The system said no, definitely.
+    Rejected {
+        /// What it said.
+        reason: String,
+        /// True if nothing was changed for certain. False for a command that ended with an error.
+        untouched: bool,
+    },
+    /// Nothing left this machine.
+    NotSent {
+        /// Why.
+        reason: String,
+    },
+    /// No answer, or one that is not understood.
+    Unknown {
+        /// What was seen.
+        reason: String,
+    },
+    /// Given up by this process on request; it may still act.
+    Abandoned {
+        /// Why.
+        reason: String,
+    },
+    /// A rehearsal: described instead of done.
+    Described {
+        /// What would be done, line by line.
+        lines: Vec<String>,
+        /// How far this can be trusted.
+        coverage: Coverage,
+        /// What can be foretold of the outputs.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Outputs,
+    },
+}
+
+/// When and why a probe was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Before the first attempt: is it done already?
+    Before,
+    /// An attempt is in doubt. `quiesced` says whether it can still act.
+    Doubt,
+    /// After an attempt that was applied.
+    Verify,
+    /// A person said that a manual step is done.
+    Manual,
+    /// Somebody asked for it; nothing follows from it.
+    AtWill,
+}
+
+/// A condition, looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConditionSeen {
+    /// What it says.
+    pub name: String,
+    /// Whether it holds.
+    pub holds: Holding,
+    /// What was seen, for people.
+    pub seen: String,
+}
+
+/// Whether a condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holding {
+    /// It was seen to hold.
+    Holds,
+    /// It was seen not to hold.
+    Fails,
+    /// It depends on an effect that a rehearsal only described.
+    Assumed,
+    /// It cannot be told.
+    CannotTell,
+}
+
+/// A person's decision about a step or the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// The step's effect is there; take it as verified.
+    Done,
+    /// The step's effect is not there, and the old attempt can no longer act; it may be tried again.
+    NotDone,
+    /// Try again (after a look).
+    Retry,
+    /// Go on as if the step had been satisfied.
+    Skip,
+    /// End the run here.
+    Stop,
+    /// Go back. Not carried out by this version.
+    Rollback,
+}
+
+/// How a step came to be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// By our own attempt, with evidence.
+    Applied,
+    /// Found done before any attempt of ours.
+    Adopted,
+    /// By a person's decision.
+    Decided,
+    /// On the system's own word; the action has no probe.
+    Unverified,
+    /// Described only, in a rehearsal.
+    Described,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Every step is satisfied.
+    Done,
+    /// `--until` was reached.
+    Until,
+    /// A step failed or a gate was refused, and nothing more can or may start.
+    Failed,
+    /// A person stopped it.
+    Stopped,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The run exists. First record of every journal.
+    RunStarted {
+        /// The run's id.
+        run: String,
+        /// Execute or rehearse.
+        mode: Mode,
+        /// [`SEMANTICS`] of the writer.
+        semantics: u32,
+        /// The writer's version.
+        version: String,
+        /// SHA-256 of the plan's text.
+        plan: String,
+        /// Fingerprint per step.
+        fingerprints: BTreeMap<StepId, String>,
+        /// Command-line choices.
+        choices: Choices,
+        /// Who started it.
+        by: Person,
+    },
+    /// A process took the lock; no effect of an earlier epoch may start after this is durable.
+    LockTaken {
+        /// The process.
+        holder: Holder,
+        /// True if another host or a living holder was overridden by a typed order.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        take_over: bool,
+    },
+    /// The run goes on after an interruption. Failed steps ask again; a stop or a reached `--until` is lifted.
+    RunResumed {
+        /// Who typed it.
+        by: Person,
+        /// Command-line choices from now on; what was excluded stays excluded.
+        #[serde(default)]
+        choices: Choices,
+    },
+    /// Start nothing more; what is in flight goes on.
+    RunPaused {
+        /// Who asked, or what caused it.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// Start steps again.
+    RunContinued {
+        /// Who asked.
+        by: Person,
+    },
+    /// Nothing is in flight and nothing will start.
+    RunFinished {
+        /// How.
+        ending: Ending,
+    },
+    /// The plan was replaced; only steps that had not begun differ, or a person accepted it.
+    PlanAmended {
+        /// SHA-256 of the new text.
+        plan: String,
+        /// Fingerprint per step of the new plan.
+        fingerprints: BTreeMap<StepId, String>,
+        /// What differs, for people.
+        changes: Vec<String>,
+        /// Who accepted it.
+        by: Person,
+    },
+    /// The identity that a step's effect is bound to for this run.
+    IdentityPinned {
+        /// The step.
+        step: StepId,
+        /// What pins the object.
+        identity: Identity,
+    },
+    /// A look at the system.
+    ProbeFinished {
+        /// The step.
+        step: StepId,
+        /// The attempt it is about; 0 before the first.
+        attempt: u32,
+        /// Why it was made.
+        phase: Phase,
+        /// What it means; `None` if the step has no probe and only conditions were looked at.
+        verdict: Option<Verdict>,
+        /// What was seen, for people.
+        seen: String,
+        /// The conditions of `before` (phase *before*) or `after` (phase *verify*), each with what was seen.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        conditions: Vec<ConditionSeen>,
+        /// True if the attempt it is about can no longer act. If neither this nor `running`, nobody can tell.
+        quiesced: bool,
+        /// True if the attempt it is about was seen to act still.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        running: bool,
+        /// Values it gives to the step's outputs.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Outputs,
+    },
+    /// The intent: durable before the first byte of the effect.
+    AttemptStarted {
+        /// The step.
+        step: StepId,
+        /// Counts from 1.
+        attempt: u32,
+        /// What the effect is bound to.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        identity: Identity,
+        /// What the effect will destroy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before_image: Option<EvidenceRef>,
+    },
+    /// The attempt's end as this process saw it.
+    AttemptFinished {
+        /// The step.
+        step: StepId,
+        /// Which attempt.
+        attempt: u32,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The step's effect is there.
+    StepVerified {
+        /// The step.
+        step: StepId,
+        /// On what ground.
+        how: How,
+        /// Its outputs.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Outputs,
+    },
+    /// The step failed, definitely.
+    StepFailed {
+        /// The step.
+        step: StepId,
+        /// Why.
+        reason: String,
+    },
+    /// The step's outcome cannot be told; a person must decide.
+    StepInDoubt {
+        /// The step.
+        step: StepId,
+        /// Why.
+        reason: String,
+    },
+    /// A person decided to go on without it, or it was excluded.
+    StepSkipped {
+        /// The step.
+        step: StepId,
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// `when` was false.
+    StepNotApplicable {
+        /// The step.
+        step: StepId,
+    },
+    /// The step will be tried again.
+    RetryScheduled {
+        /// The step.
+        step: StepId,
+        /// The coming attempt.
+        attempt: u32,
+        /// Not before.
+        at: Timestamp,
+        /// Because of this.
+        reason: String,
+    },
+    /// A gate's question stands.
+    GateAsked {
+        /// The gate.
+        step: StepId,
+        /// What is asked, expressions resolved.
+        ask: String,
+        /// Pinned identities of the steps behind it, and their hash in each vote.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        behind: Vec<String>,
+        /// SHA-256 over question and identities.
+        binding: String,
+        /// When the question lapses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Timestamp>,
+    },
+    /// Somebody voted.
+    VoteCast {
+        /// The gate.
+        step: StepId,
+        /// Who.
+        by: Person,
+        /// Go, or no-go.
+        go: bool,
+        /// Why.
+        reason: String,
+        /// The `binding` that was shown.
+        binding: String,
+        /// Whether the vote counts, and if not, why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_counted: Option<String>,
+    },
+    /// Enough people said go.
+    GateOpened {
+        /// The gate.
+        step: StepId,
+    },
+    /// Somebody entitled said no-go.
+    GateRefused {
+        /// The gate.
+        step: StepId,
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// The question lapsed. Never a yes.
+    GateExpired {
+        /// The gate.
+        step: StepId,
+    },
+    /// A manual step's instructions stand.
+    ManualAsked {
+        /// The step.
+        step: StepId,
+        /// What to do, expressions resolved.
+        instructions: String,
+    },
+    /// A person answered a manual step.
+    ManualAnswered {
+        /// The step.
+        step: StepId,
+        /// Who.
+        by: Person,
+        /// True for done, false for not possible.
+        done: bool,
+        /// Why, or what was found.
+        reason: String,
+        /// Typed evidence.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        evidence: Outputs,
+    },
+    /// A person decided about a step, or (without a step) about the run.
+    Decided {
+        /// The step, if it is about one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepId>,
+        /// What.
+        decision: Decision,
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// A person wrote something down.
+    Noted {
+        /// Who.
+        by: Person,
+        /// What.
+        text: String,
+    },
+    /// A file was stored under `evidence/`, durable before this record.
+    EvidenceStored {
+        /// The step.
+        step: StepId,
+        /// The file.
+        evidence: EvidenceRef,
+    },
+    /// A named checkpoint was reached.
+    CheckpointReached {
+        /// The checkpoint.
+        step: StepId,
+    },
+    /// The wall clock moved against the boot clock.
+    ClockJumped {
+        /// By so many milliseconds; negative for backwards.
+        millis: i64,
+    },
+    /// The machine slept.
+    Suspended {
+        /// For about so many milliseconds.
+        millis: u64,
+    },
+    /// A torn tail was cut when the journal was opened.
+    TailTruncated {
+        /// How many bytes; they are kept beside the journal.
+        bytes: u64,
+        /// SHA-256 of the bytes.
+        sha256: String,
+    },
+}
+
+/// How far a rehearsal's word about a step can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coverage {
+    /// Probed on the live system.
+    VerifiedLive,
+    /// Depends on a described effect.
+    Assumed,
+    /// Only parsed: an opaque action.
+    OnlyParsed,
+    /// A typed action without rehearsal behaviour.
+    Refused,
+}
+
+impl Event {
+    /// Its name, as the journal has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::RunStarted { .. } => "run_started",
+            Event::LockTaken { .. } => "lock_taken",
+            Event::RunResumed { .. } => "run_resumed",
+            Event::RunPaused { .. } => "run_paused",
+            Event::RunContinued { .. } => "run_continued",
+            Event::RunFinished { .. } => "run_finished",
+            Event::PlanAmended { .. } => "plan_amended",
+            Event::IdentityPinned { .. } => "identity_pinned",
+            Event::ProbeFinished { .. } => "probe_finished",
+            Event::AttemptStarted { .. } => "attempt_started",
+            Event::AttemptFinished { .. } => "attempt_finished",
+            Event::StepVerified { .. } => "step_verified",
+            Event::StepFailed { .. } => "step_failed",
+            Event::StepInDoubt { .. } => "step_in_doubt",
+            Event::StepSkipped { .. } => "step_skipped",
+            Event::StepNotApplicable { .. } => "step_not_applicable",
+            Event::RetryScheduled { .. } => "retry_scheduled",
+            Event::GateAsked { .. } => "gate_asked",
+            Event::VoteCast { .. } => "vote_cast",
+            Event::GateOpened { .. } => "gate_opened",
+            Event::GateRefused { .. } => "gate_refused",
+            Event::GateExpired { .. } => "gate_expired",
+            Event::ManualAsked { .. } => "manual_asked",
+            Event::ManualAnswered { .. } => "manual_answered",
+            Event::Decided { .. } => "decided",
+            Event::Noted { .. } => "noted",
+            Event::EvidenceStored { .. } => "evidence_stored",
+            Event::CheckpointReached { .. } => "checkpoint_reached",
+            Event::ClockJumped { .. } => "clock_jumped",
+            Event::Suspended { .. } => "suspended",
+            Event::TailTruncated { .. } => "tail_truncated",
+        }
+    }
+
+    /// The step that the event is about, if it is about one.
+    #[must_use]
+    pub fn step(&self) -> Option<&StepId> {
+        match self {
+            Event::ProbeFinished { step, .. }
+            | Event::IdentityPinned { step, .. }
+            | Event::AttemptStarted { step, .. }
+            | Event::AttemptFinished { step, .. }
+            | Event::StepVerified { step, .. }
+            | Event::StepFailed { step, .. }
+            | Event::StepInDoubt { step, .. }
+            | Event::StepSkipped { step, .. }
+            | Event::StepNotApplicable { step }
+            | Event::RetryScheduled { step, .. }
+            | Event::GateAsked { step, .. }
+            | Event::VoteCast { step, .. }
+            | Event::GateOpened { step }
+            | Event::GateRefused { step, .. }
+            | Event::GateExpired { step }
+            | Event::ManualAsked { step, .. }
+            | Event::ManualAnswered { step, .. }
+            | Event::EvidenceStored { step, .. }
+            | Event::CheckpointReached { step } => Some(step),
+            Event::Decided { step, .. } => step.as_ref(),
+            Event::RunStarted { .. }
+            | Event::LockTaken { .. }
+            | Event::RunResumed { .. }
+            | Event::RunPaused { .. }
+            | Event::RunContinued { .. }
+            | Event::RunFinished { .. }
+            | Event::PlanAmended { .. }
+            | Event::Noted { .. }
+            | Event::ClockJumped { .. }
+            | Event::Suspended { .. }
+            | Event::TailTruncated { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What is known of a run: one state per step, and what follows from it stored beside it for quick access.
+//!
+//! Changed only by [`super::scheduler::Scheduler::apply`]. Views, `status` and `explain` read it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::event::{Choices, ConditionSeen, Coverage, Ending, EvidenceRef, Holder, How, Identity, Mode, Outputs, Person};
+
+use crate::plan::{OnFailure, Plan, StepIx, Verdict};
+use crate::time::Timestamp;
+
+/// Where a step stands. Each variant holds only what is true in it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepState {
+    /// Not begun. Whether it could begin follows from its needs; see [`RunState::is_ready`].
+    Pending,
+    /// Tried, and to be tried again not before `until`.
+    Backoff {
+        /// Not before.
+        until: Timestamp,
+        /// The coming attempt.
+        next_attempt: u32,
+        /// Because of this.
+        reason: String,
+    },
+    /// A gate's question stands.
+    AtGate(GateState),
+    /// A manual step's instructions stand.
+    AtManual(ManualState),
+    /// The intent is recorded and no end. If no process has it in hand, it is in doubt.
+    Applying {
+        /// The attempt.
+        attempt: u32,
+        /// When the intent was recorded.
+        since: Timestamp,
+    },
+    /// Looked at before an attempt; the scheduler decides what follows. Forgotten at a resume: it may be stale.
+    Looked {
+        /// The coming attempt.
+        next_attempt: u32,
+        /// What the probe means, if there is one.
+        verdict: Option<Verdict>,
+        /// The first `before` condition that does not hold or cannot be told.
+        unmet: Option<ConditionSeen>,
+    },
+    /// The attempt ended without an effect that counts; the scheduler decides whether there is another.
+    Ended {
+        /// The attempt.
+        attempt: u32,
+        /// What the system said.
+        reason: String,
+        /// True if nothing was changed for certain.
+        untouched: bool,
+    },
+    /// Applied by the system's own word, not yet verified.
+    Verifying {
+        /// The attempt.
+        attempt: u32,
+        /// What the result gave so far.
+        outputs: Outputs,
+        /// What the look after it showed: the verdict, and the first `after` condition that does not hold or cannot be told.
+        looked: Option<(Option<Verdict>, Option<ConditionSeen>)>,
+        /// A rehearsal: described, nothing to show.
+        described: bool,
+    },
+    /// The attempt's end is not known; it will be settled by a look, never by another attempt.
+    Unsettled {
+        /// The attempt.
+        attempt: u32,
+        /// What is known.
+        reason: String,
+        /// True if this process gave it up on request (shown as *abandoned*).
+        abandoned: bool,
+    },
+    /// The outcome cannot be told; a person must decide.
+    InDoubt {
+        /// The attempt.
+        attempt: u32,
+        /// Why.
+        reason: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The effect is there (or the gate is open, or the checkpoint reached).
+    Done {
+        /// On what ground.
+        how: How,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Failed, or a gate was refused.
+    Failed {
+        /// Why.
+        reason: String,
+        /// What it means for the rest. After a resume always *ask*.
+        on_failure: OnFailure,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// A person decided to go on without it, or it was excluded.
+    Skipped {
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// `when` was false.
+    NotApplicable,
+}
+
+/// A gate while its question stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GateState {
+    /// The question.
+    pub ask: String,
+    /// What the steps behind it are bound to, for people.
+    pub behind: Vec<String>,
+    /// What a vote must be about.
+    pub binding: String,
+    /// When the question was asked.
+    pub asked: Timestamp,
+    /// When it lapses.
+    pub expires: Option<Timestamp>,
+    /// True once it has lapsed; `decide retry` asks anew.
+    pub expired: bool,
+    /// People who said go and count.
+    pub votes: Vec<Person>,
+}
+
+/// A manual step while its instructions stand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ManualState {
+    /// What to do.
+    pub instructions: String,
+    /// When it was asked.
+    pub asked: Timestamp,
+    /// The answer that a probe is to confirm.
+    pub answered: Option<(Person, Outputs)>,
+    /// What a probe said against the last answer.
+    pub contradicted: Option<String>,
+}
+
+/// Everything else that is known of a step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepFacts {
+    /// Attempts started so far.
+    pub attempts: u32,
+    /// When the first attempt started.
+    pub first_started: Option<Timestamp>,
+    /// When the latest attempt started.
+    pub started: Option<Timestamp>,
+    /// When the step was last changed by a record.
+    pub changed: Option<Timestamp>,
+    /// Outputs once verified.
+    pub outputs: Outputs,
+    /// Pinned identity.
+    pub identity: Identity,
+    /// Stored before the latest attempt.
+    pub before_image: Option<EvidenceRef>,
+    /// The last look.
+    pub last_probe: Option<LastProbe>,
+    /// Looks in a row, for the latest attempt, that said *not done* after it could no longer act.
+    pub quiet_not_done: u32,
+    /// Looks in a row that could not tell.
+    pub unknown_probes: u32,
+    /// Looks in a row whose `before` conditions could not be told.
+    pub unmet_looks: u32,
+    /// Looks at the latest attempt since it came into doubt.
+    pub doubt_looks: u32,
+    /// Looks at the latest attempt since it was applied.
+    pub verify_looks: u32,
+    /// The system left the latest attempt without an answer, or with one that is not understood.
+    pub unanswered: bool,
+    /// A no-go that counts, of a gate that is asked: the refusal follows from it.
+    pub no_go: Option<(Person, String)>,
+    /// What the look before the attempt gave to the outputs.
+    pub looked_outputs: Outputs,
+    /// A rehearsal described its effect instead of applying it (or a person's work).
+    pub described_effect: bool,
+    /// A rehearsal described its effect, or that of a step before it.
+    pub rests_on_described: bool,
+    /// A rehearsal's word.
+    pub coverage: Option<Coverage>,
+    /// A rehearsal's description.
+    pub described: Vec<String>,
+    /// Conditions looked at last.
+    pub conditions: Vec<ConditionSeen>,
+    /// Where the state came from: the latest decision by a person.
+    pub decided: Option<(Person, String)>,
+}
+
+/// A look, as remembered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastProbe {
+    /// What it means; `None` if the step has no probe.
+    pub verdict: Option<Verdict>,
+    /// What was seen.
+    pub seen: String,
+    /// When.
+    pub at: Timestamp,
+    /// Whether the attempt could no longer act.
+    pub quiesced: bool,
+    /// Whether the attempt was seen to act still.
+    pub running: bool,
+}
+
+/// What is known of a run.
+#[derive(Debug, Clone)]
+pub struct RunState {
+    /// The plan that the run executes.
+    pub plan: Arc<Plan>,
+    /// The run's id; empty before the first record.
+    pub run: String,
+    /// Execute or rehearse.
+    pub mode: Mode,
+    /// Who started it.
+    pub initiator: Option<Person>,
+    /// Command-line choices.
+    pub choices: Choices,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// Sequence number of the last applied record.
+    pub seq: u64,
+    /// When the last record was appended.
+    pub last_at: Option<Timestamp>,
+    /// The last epoch and its holder.
+    pub epoch: u32,
+    /// The last holder.
+    pub holder: Option<Holder>,
+    /// One per step, by [`StepIx`].
+    pub steps: Vec<StepState>,
+    /// One per step, by [`StepIx`].
+    pub facts: Vec<StepFacts>,
+    /// Paused, by whom and why.
+    pub paused: Option<(Person, String)>,
+    /// A person ended the run.
+    pub stopped: Option<(Person, String)>,
+    /// How it ended, if it did.
+    pub ending: Option<Ending>,
+    /// The point of no return has been started (in doubt included).
+    pub past_no_return: bool,
+    /// Notes by people.
+    pub notes: Vec<(Timestamp, Person, String)>,
+    /// Actions that may be started: needs satisfied, `Pending` or `Backoff`. Stored for quick access.
+    pub(super) ready: super::ready::Ready,
+    /// Steps that have begun and are not ended, and gates, manual steps and checkpoints whose needs are satisfied.
+    /// Stored for quick access.
+    pub(super) open: BTreeSet<StepIx>,
+    /// Steps to be skipped because of `--exclude`, not yet recorded. Stored for quick access.
+    pub(super) excluded: BTreeSet<StepIx>,
+    /// With `--until`: what the checkpoint needs, itself included. Stored for quick access.
+    pub(super) wanted: Option<BTreeSet<StepIx>>,
+    /// Per step, how many of its needs are not yet satisfied. Stored for quick access.
+    pub(super) missing: Vec<u32>,
+    /// Number of steps that are satisfied. Stored for quick access.
+    pub satisfied: usize,
+    /// Failed steps. Stored for quick access.
+    pub failed: BTreeSet<StepIx>,
+    /// Steps in doubt that wait for a person. Stored for quick access.
+    pub doubtful: BTreeSet<StepIx>,
+}
+
+impl RunState {
+    /// The state of the step at `ix`.
+    #[must_use]
+    pub fn step(&self, ix: StepIx) -> &StepState {
+        &self.steps[ix.at()]
+    }
+
+    /// What else is known of the step at `ix`.
+    #[must_use]
+    pub fn facts(&self, ix: StepIx) -> &StepFacts {
+        &self.facts[ix.at()]
+    }
+
+    /// Whether an effect before this step was only described: what is looked at now need not be what it will find.
+    #[must_use]
+    pub fn rests_on_described(&self, ix: StepIx) -> bool {
+        self.plan.step(ix).needs.iter().any(|need| self.facts(*need).rests_on_described)
+    }
+
+    /// Whether all needs of the step are satisfied.
+    #[must_use]
+    pub fn is_ready(&self, ix: StepIx) -> bool {
+        self.missing[ix.at()] == 0
+    }
+
+    /// Whether the step satisfies those that need it.
+    #[must_use]
+    pub fn is_satisfied(&self, ix: StepIx) -> bool {
+        matches!(self.step(ix), StepState::Done { .. } | StepState::Skipped { .. } | StepState::NotApplicable)
+    }
+}
