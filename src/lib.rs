@@ -9,6 +9,7 @@
 //! *connectors* and records every fact in the *journal*, and the *views* show what the journal already holds.
 
 pub mod error;
+pub mod journal;
 pub mod plan;
 pub mod run;
 pub mod secret;
