@@ -1,0 +1,95 @@
+//! The connectors: how each action reaches the system that it acts upon.
+//!
+//! One folder or file per system, each an implementation of [`Connector`]. [`Connectors`] knows them by the word
+//! after `uses`. Unaware of plans, journals and scheduling: a connector gets one [`crate::run::connector::Call`] and
+//! answers with what it saw.
+
+mod command;
+mod noop;
+mod redact;
+mod text;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::plan::{ActionSpec, Catalogue};
+use crate::run::connector::Connector;
+use crate::time::Span;
+
+pub use command::{Command, output_files};
+pub use noop::Noop;
+pub use redact::Redactor;
+pub use wait::Wait;
+
+/// What the composer of a run may choose about its connectors.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// No wait, poll interval or settling time is longer than this. The lab sets a second, so that a weekend takes
+    /// seconds; `None` everywhere else.
+    pub longest_wait: Option<Span>,
+}
+
+/// The connectors of this build, by action. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Connectors {
+    by_action: BTreeMap<&'static str, (ActionSpec, Arc<dyn Connector>)>,
+}
+
+impl Connectors {
+    /// All connectors of this build.
+    #[must_use]
+    pub fn standard(options: Options) -> Self {
+        let all = Connectors::default().with(noop::specs(), Noop).with(command::specs(), Command::default());
+        // Last, because it looks through the others.
+        let wait = Wait::new(all.clone(), options);
+        all.with(wait::specs(), wait)
+    }
+
+    /// Adds a connector for the actions of `specs`; a later one replaces an earlier one of the same name.
+    #[must_use]
+    pub fn with(mut self, specs: Vec<ActionSpec>, connector: impl Connector + 'static) -> Self {
+        let connector: Arc<dyn Connector> = Arc::new(connector);
+        for spec in specs {
+            self.by_action.insert(spec.name, (spec, Arc::clone(&connector)));
+        }
+        self
+    }
+
+    /// The connector for an action, if this build has one.
+    #[must_use]
+    pub fn for_action(&self, uses: &str) -> Option<Arc<dyn Connector>> {
+        self.by_action.get(uses).map(|(_, connector)| Arc::clone(connector))
+    }
+
+    /// What the plan language needs to know of the actions.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue::new(self.by_action.values().map(|(spec, _)| spec.clone()))
+    }
+}
+
+impl std::fmt::Debug for Connectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.by_action.keys()).finish()
+    }
+}
+
+/// A length of time in the plan's own words: `250ms`, `30s`, `1h30m`.
+fn span(length: Span) -> String {
+    use std::fmt::Write as _;
+    let millis = length.as_millis();
+    let mut text = String::new();
+    for (unit, name) in [(3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")] {
+        let count = match unit {
+            3_600_000 => millis / unit,
+            60_000 => millis % 3_600_000 / unit,
+            1000 => millis % 60_000 / unit,
+            _ => millis % 1000,
+        };
+        if count > 0 {
+            let _ = write!(text, "{count}{name}");
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
