@@ -1,0 +1,67 @@
+//! What a text is written for: width, colour, time zone. Arguments of every view, never asked of the system here.
+
+use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
+
+/// The page a view writes on.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Columns.
+    pub width: usize,
+    /// Whether ANSI colours may be used.
+    pub colour: bool,
+    /// The zone in which times are told.
+    pub zone: TimeZone,
+    /// The plan's file as the operator would type it, for commands that name it.
+    pub plan_file: String,
+}
+
+impl Page {
+    /// A page without colour.
+    #[must_use]
+    pub fn plain(width: usize, zone: TimeZone) -> Self {
+        Page { width, colour: false, zone, plan_file: "PLAN".to_owned() }
+    }
+
+    /// The width of running text: beyond about a hundred columns a line is hard to read at night.
+    #[must_use]
+    pub fn measure(&self) -> usize {
+        self.width.clamp(40, 100)
+    }
+
+    /// The text in a tone, if the page has colours.
+    #[must_use]
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        if self.colour { format!("{0}{text}{0:#}", tone.style()) } else { text.to_owned() }
+    }
+}
+
+/// What a colour means. Every meaning is also said in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing to do.
+    Quiet,
+    /// It went well.
+    Good,
+    /// Something is happening.
+    Busy,
+    /// A person is wanted.
+    Asks,
+    /// It went wrong, or nobody knows.
+    Bad,
+    /// A heading.
+    Head,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        match self {
+            Tone::Quiet => Style::new().dimmed(),
+            Tone::Good => AnsiColor::Green.on_default(),
+            Tone::Busy => AnsiColor::Cyan.on_default(),
+            Tone::Asks => AnsiColor::Yellow.on_default().bold(),
+            Tone::Bad => AnsiColor::Red.on_default().bold(),
+            Tone::Head => Style::new().bold(),
+        }
+    }
+}
