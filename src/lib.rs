@@ -8,6 +8,7 @@
 //! checked ([`plan`]), a pure scheduler decides what may happen next ([`run`]), one driver does it through the
 //! *connectors* and records every fact in the *journal*, and the *views* show what the journal already holds.
 
+pub mod cli;
 pub mod connector;
 pub mod error;
 pub mod journal;

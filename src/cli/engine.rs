@@ -1,0 +1,306 @@
+//! Puts the engine together and lets it run: journal, connectors, clock, people, display, signals, inbox, terminal.
+
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::common::{self, Format};
+use super::prompt::{self, Conversation, Reply};
+use super::screen::{self, Screen, Shown};
+use crate::connector::Connectors;
+use crate::error::Exit;
+use crate::journal::{Answer, FileJournal, Inbox, RunDir};
+use crate::plan::Plan;
+use crate::run::calls::Desk;
+use crate::run::connector::Connector;
+use crate::run::driver::{Driver, End, Parts, Registry, Request};
+use crate::run::event::{Event, Person};
+use crate::run::people::{Go, Later, People, WouldBeAsked};
+use crate::run::rehearsal::Described;
+use crate::run::scheduler::Scheduler;
+use crate::time::SystemClock;
+use crate::view::display::Display;
+
+/// How often the inbox is looked into.
+const INBOX: Duration = Duration::from_millis(100);
+/// How long the last answers may take to be written when the run ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// How a run is shown and who answers.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ShowArgs {
+    /// What is printed: lines (or progress bars on a terminal), or one JSON object per event
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Stay at gates and questions even without a terminal; answers come by `relevo decide`
+    #[arg(long)]
+    pub wait: bool,
+    /// Answer gates and manual steps with yes (for demonstrations and laboratories; recorded as such)
+    #[arg(long)]
+    pub go: bool,
+}
+
+/// A run that is ours: its folder, its journal, its state.
+pub struct Session {
+    /// The folder.
+    pub dir: RunDir,
+    /// Its journal; holds the lock.
+    pub journal: FileJournal,
+    /// All records so far applied.
+    pub scheduler: Scheduler,
+    /// Events that are owed before anything else.
+    pub opening: Vec<Event>,
+    /// The plan of a `PlanAmended` among them.
+    pub amended: Option<Arc<Plan>>,
+    /// The systems.
+    pub registry: Arc<dyn Registry>,
+    /// True for a rehearsal: people are not asked, only described.
+    pub rehearsal: bool,
+}
+
+impl Registry for Connectors {
+    fn connector(&self, uses: &str) -> Option<Arc<dyn Connector>> {
+        self.for_action(uses)
+    }
+}
+
+/// Every connector without its writing half.
+pub struct Rehearsed(pub Connectors);
+
+impl Registry for Rehearsed {
+    fn connector(&self, uses: &str) -> Option<Arc<dyn Connector>> {
+        let look = self.0.for_action(uses)?;
+        Some(Arc::new(Described::new(look)))
+    }
+}
+
+/// Builds the driver of a session and records what is owed first. Nothing is started.
+fn driver(
+    session: Session,
+    people: Box<dyn People>,
+    screen: Screen,
+    requests: mpsc::Receiver<Request>,
+) -> anyhow::Result<Driver> {
+    let run: Arc<str> = Arc::from(session.dir.id());
+    let folder: Arc<std::path::Path> = Arc::from(session.scheduler.state().plan.folder.as_path());
+    let mut driver = Driver::new(Parts {
+        scheduler: session.scheduler,
+        journal: Box::new(session.journal),
+        registry: session.registry,
+        desk: Desk { run, folder, scratch: session.dir.output() },
+        evidence: Arc::new(session.dir.evidence()),
+        clock: Arc::new(SystemClock::default()),
+        people,
+        observer: Box::new(screen),
+        requests,
+    });
+    driver.open_with(session.opening, session.amended).map_err(anyhow::Error::msg)?;
+    Ok(driver)
+}
+
+/// Records one order in a run that nobody holds.
+pub fn record_only(
+    session: Session,
+    order: crate::run::order::Order,
+    by: Person,
+) -> anyhow::Result<Result<crate::run::driver::Receipt, String>> {
+    let (_, requests) = mpsc::channel(1);
+    let page = screen::page("");
+    let quiet: Box<dyn Display> = Box::new(crate::view::display::Quiet::new(std::io::sink()));
+    let screen = Screen::new(Arc::new(Mutex::new(quiet)), None, page);
+    let mut driver = driver(session, Box::new(Later { wait: false }), screen, requests)?;
+    driver.obey_only(order, by).map_err(anyhow::Error::msg)
+}
+
+/// Runs a session to its end, or to where it waits for a person who is not there.
+pub fn drive(session: Session, show: &ShowArgs, plan_file: &str) -> anyhow::Result<Exit> {
+    // One thread: a hand-over between threads costs more than everything that the loop does for a step.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit = runtime.block_on(drive_async(session, show, plan_file));
+    // Children of attempts that were given up outlive this process.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn drive_async(session: Session, show: &ShowArgs, plan_file: &str) -> anyhow::Result<Exit> {
+    let at_terminal = show.format == Format::Text && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let wait = show.wait || at_terminal;
+    let people: Box<dyn People> = if session.rehearsal {
+        Box::new(WouldBeAsked)
+    } else if show.go {
+        Box::new(Go { by: common::me(), wait })
+    } else {
+        Box::new(Later { wait })
+    };
+    let page = screen::page(plan_file);
+    let display = Arc::new(Mutex::new(screen::display(show.format, &page)));
+    let shown: Option<Shown> = (at_terminal && !session.rehearsal).then(Shown::default);
+    let (sender, requests) = mpsc::channel(64);
+    let run_dir = session.dir.path().to_owned();
+    let run = session.dir.id().to_owned();
+    let screen = Screen::new(Arc::clone(&display), shown.clone(), page.clone());
+    let driver = driver(session, people, screen, requests)?;
+
+    tokio::spawn(signals(sender.clone()));
+    let inbox = tokio::spawn(inbox(Inbox::new(&run_dir), sender.clone()));
+    if let Some(shown) = shown {
+        tokio::spawn(terminal(shown, Arc::clone(&display), sender.clone()));
+    }
+    drop(sender);
+    let end = driver.run().await;
+    // The order that ended the run is owed an answer, too.
+    let _ = tokio::time::timeout(LAST_ANSWERS, inbox).await;
+    tracing::info!(exit = end.exit.code(), trouble = end.trouble, "the run's process ends");
+    let mut display = display.lock().unwrap_or_else(PoisonError::into_inner);
+    display.finish(&super::report::last_word(&end, &run, &run_dir, &page));
+    drop(display);
+    tell_trouble(&end);
+    Ok(end.exit)
+}
+
+fn tell_trouble(end: &End) {
+    if let Some(trouble) = &end.trouble {
+        eprintln!("error: {trouble}");
+        for line in &end.unrecorded {
+            eprintln!("  {line}");
+        }
+        eprintln!("hint: nothing more was started; make room or mend the disk, then `resume`: it looks before it does anything");
+    }
+}
+
+/// The first signal drains, the second abandons, the third ends the process at once, which is as safe as `kill -9`.
+async fn signals(sender: mpsc::Sender<Request>) {
+    let mut count = 0;
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::warn!(%error, "signals end the process at once, as `kill -9` does");
+            return;
+        }
+    };
+    loop {
+        let (request, code) = signals.next().await;
+        count += 1;
+        if count >= 3 || sender.send(request).await.is_err() {
+            std::process::exit(code);
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> (Request, i32) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return (Request::Interrupt, 130),
+                _ = self.terminate.recv() => return (Request::Terminate, 143),
+                // A dropped connection does not end a migration.
+                _ = self.hangup.recv() => tracing::warn!("the terminal hung up; the run goes on"),
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
+    fn new() -> std::io::Result<Self> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> (Request, i32) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        (Request::Interrupt, 130)
+    }
+}
+
+/// Hands orders from the inbox to the driver, and its answers back.
+async fn inbox(mut inbox: Inbox, sender: mpsc::Sender<Request>) {
+    let mut tick = tokio::time::interval(INBOX);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = sender.closed() => return,
+        }
+        let taken = match inbox.take() {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::warn!(%error, "the inbox cannot be read");
+                continue;
+            }
+        };
+        for order in taken {
+            let (reply, answer) = oneshot::channel();
+            if sender.send(Request::Order(order.order, order.by, Some(reply))).await.is_err() {
+                return;
+            }
+            let answer = match answer.await {
+                Ok(Ok(receipt)) => Answer::Recorded { seq: receipt.seq, note: receipt.note },
+                Ok(Err(reason)) => Answer::Refused { reason },
+                Err(_) => {
+                    Answer::Refused { reason: "the run's process ended before it was recorded; look with `status`".to_owned() }
+                }
+            };
+            if let Err(error) = inbox.answer(&order.id, &answer) {
+                tracing::warn!(%error, "an answer cannot be written");
+            }
+        }
+    }
+}
+
+/// Turns typed lines into orders about the question that stands.
+async fn terminal(shown: Shown, display: Arc<Mutex<Box<dyn Display>>>, sender: mpsc::Sender<Request>) {
+    let mut lines = prompt::lines();
+    let mut conversation = Conversation::default();
+    let say = |text: &str| display.lock().unwrap_or_else(PoisonError::into_inner).say(text);
+    while let Some(line) = lines.recv().await {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let reply = match &*shown.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((question, state)) => conversation.hear(&line, *question, state),
+            None => Reply::Say("nothing is asked at the moment".to_owned()),
+        };
+        match reply {
+            Reply::Say(text) => say(&text),
+            Reply::Order(order) => {
+                let (answer, answered) = oneshot::channel();
+                if sender.send(Request::Order(order, common::me(), Some(answer))).await.is_err() {
+                    return;
+                }
+                match answered.await {
+                    Ok(Ok(receipt)) => {
+                        if let Some(note) = receipt.note {
+                            say(&note);
+                        }
+                    }
+                    Ok(Err(refusal)) => say(&format!("refused: {refusal}")),
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The developers' log: a file in the run directory, as text or JSON. Never the record of what happened; that is the
+//! journal. A log that cannot be written does not hold up a run.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+/// Arguments about the log.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LogArgs {
+    /// The developers' log, instead of `log` in the run directory
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// How the log is written
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// What is logged, such as `debug` or `relevo::run=trace`
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "RELEVO_LOG")]
+    pub log_level: String,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line per message.
+    Text,
+    /// A JSON object per message.
+    Json,
+}
+
+/// Starts the log. Once per process; later calls change nothing.
+pub fn start(args: &LogArgs, run_dir: &Path) {
+    let path = args.log.clone().unwrap_or_else(|| run_dir.join("log"));
+    let filter = EnvFilter::try_new(&args.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = match options.open(&path) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("warning: no log: {}: {error}", path.display());
+            return;
+        }
+    };
+    let builder = tracing_subscriber::fmt().with_writer(Mutex::new(file)).with_ansi(false).with_env_filter(filter);
+    // Already started: the first log stays.
+    let _ = match args.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

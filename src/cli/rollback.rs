@@ -1,0 +1,24 @@
+//! `relevo rollback`: said plainly, because at night nobody should have to guess.
+
+use super::common::RunsArgs;
+use super::messages::Result;
+use crate::error::{Exit, Failure};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run; the latest if left out
+    run: Option<String>,
+    #[command(flatten)]
+    runs: RunsArgs,
+}
+
+pub fn rollback(args: &Args) -> Result {
+    let dir = args.runs.open_run(args.run.as_deref())?;
+    Err(Failure::new(Exit::Refused, "this version does not go back by itself")
+        .detail("nothing was changed")
+        .hint(format!(
+            "`relevo explain {} STEP --by-hand` prints the undo of a step, to be done by hand in reverse order",
+            dir.id()
+        ))
+        .into())
+}

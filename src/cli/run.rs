@@ -1,0 +1,191 @@
+//! `relevo run PLAN`: a new run, from the preflight to its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::common::{self, Format, PlanArgs, RunsArgs};
+use super::engine::{self, Rehearsed, Session, ShowArgs};
+use super::logging::{self, LogArgs};
+use super::messages::Result;
+use super::open::Resolved;
+use super::preflight;
+use super::rehearse;
+use crate::error::{Exit, Failure};
+use crate::journal::run_dir::new_id;
+use crate::journal::{NewRun, RunDir, Sharing};
+use crate::plan::{Plan, StepId, Window, Work};
+use crate::run::calls::Desk;
+use crate::run::driver::Registry;
+use crate::run::event::{Choices, Event, Holder, Mode, SEMANTICS};
+use crate::run::rehearsal;
+use crate::run::scheduler::Scheduler;
+use crate::run::state::RunState;
+use crate::time::Timestamp;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    new: NewArgs,
+    #[command(flatten)]
+    show: ShowArgs,
+    /// The same as `relevo rehearse`
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Arguments of a new run or rehearsal.
+#[derive(Debug, Clone, clap::Args)]
+pub struct NewArgs {
+    #[command(flatten)]
+    pub runs: RunsArgs,
+    /// The run's id, instead of one made from the time
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+    /// Share the run directory with a group, so that a shift can take turns
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// Run only what this checkpoint needs, and stop there
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub until: Option<String>,
+    /// Leave out a target: its `for_each` instances and the steps that act on it
+    #[arg(long, value_name = "TARGET")]
+    pub exclude: Vec<String>,
+    /// Start although the window is shut; the reason is recorded
+    #[arg(long, value_name = "REASON")]
+    pub override_window: Option<String>,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+pub fn run(args: &Args) -> Result {
+    if args.dry_run {
+        return rehearse::start(&args.plan, &args.new, args.show.format);
+    }
+    start(&args.plan, &args.new, &args.show, Mode::Execute)
+}
+
+/// Starts a run of either kind.
+pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -> Result {
+    common::guard_signals();
+    new.runs.say_where();
+    let connectors = common::connectors();
+    let inputs = plan_args.inputs()?;
+    let loaded = plan_args.load(&connectors)?;
+    let window = loaded.plan.window.as_ref().map(window_words);
+    let plan = match mode {
+        Mode::Execute => loaded.plan,
+        Mode::Rehearsal => rehearsal::for_rehearsal(loaded.plan),
+    };
+    let choices = choices(new, show, &plan)?;
+    if mode == Mode::Execute {
+        check_window(&plan, &choices)?;
+    }
+    let plan = Arc::new(plan);
+    let id = new.run_id.clone().unwrap_or_else(|| new_id(common::now()));
+    let registry: Arc<dyn Registry> = match mode {
+        Mode::Execute => Arc::new(connectors),
+        Mode::Rehearsal => Arc::new(Rehearsed(connectors)),
+    };
+    let desk = Desk { run: Arc::from(id.as_str()), folder: Arc::from(plan.folder.as_path()), scratch: std::env::temp_dir() };
+    for warning in preflight::preflight(&RunState::new(Arc::clone(&plan)), &registry, &desk)? {
+        eprintln!("warning: {warning}");
+    }
+    let first = Event::RunStarted {
+        run: id.clone(),
+        mode,
+        semantics: SEMANTICS,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        plan: plan.sha256.clone(),
+        fingerprints: fingerprints(&plan),
+        choices,
+        by: common::me(),
+    };
+    let resolved = serde_json::to_string_pretty(&Resolved::of(&plan_args.plan, &inputs, &plan)?)?;
+    let holder = Holder::current();
+    let created = RunDir::create(
+        &new.runs.runs,
+        &NewRun {
+            id: &id,
+            sources: &loaded.sources,
+            resolved: &resolved,
+            holder: &holder,
+            what: if mode == Mode::Execute { "run" } else { "rehearse" },
+            at: common::now(),
+            first: &[first],
+        },
+        &Sharing { group: new.group.clone(), allow_fs: new.runs.allow_fs },
+    )
+    .map_err(Failure::from)?;
+    logging::start(&new.log, created.dir.path());
+    if show.format == Format::Text {
+        outln!("{} {id} in {}", if mode == Mode::Execute { "run" } else { "rehearsal" }, created.dir.path().display());
+        if let (Mode::Rehearsal, Some(window)) = (mode, window) {
+            outln!("the window is open {window}; a rehearsal does not wait for it");
+        }
+    }
+    let mut scheduler = Scheduler::new(plan);
+    for record in &created.records {
+        scheduler.apply(record)?;
+    }
+    let session = Session {
+        dir: created.dir,
+        journal: created.journal,
+        scheduler,
+        opening: Vec::new(),
+        amended: None,
+        registry,
+        rehearsal: mode == Mode::Rehearsal,
+    };
+    engine::drive(session, show, &plan_args.plan.display().to_string())
+}
+
+/// Fingerprint per step, as the journal holds them.
+#[must_use]
+pub fn fingerprints(plan: &Plan) -> BTreeMap<StepId, String> {
+    plan.steps.iter().map(|step| (step.id.clone(), step.fingerprint.to_string())).collect()
+}
+
+fn choices(new: &NewArgs, show: &ShowArgs, plan: &Plan) -> anyhow::Result<Choices> {
+    let until = new.until.as_deref().map(|id| checkpoint(plan, id)).transpose()?;
+    for name in &new.exclude {
+        if !plan.steps.iter().any(|step| step.concerns(name)) {
+            return Err(Failure::new(Exit::Usage, format!("`--exclude {name}` concerns no step of this plan")).into());
+        }
+    }
+    Ok(Choices { until, exclude: new.exclude.clone(), window_override: new.override_window.clone(), go: show.go })
+}
+
+/// The checkpoint of that name.
+pub fn checkpoint(plan: &Plan, id: &str) -> anyhow::Result<StepId> {
+    let found = plan.find(id).map(|ix| plan.step(ix)).filter(|step| matches!(step.work, Work::Checkpoint));
+    found.map(|step| step.id.clone()).ok_or_else(|| {
+        let names: Vec<&str> =
+            plan.steps.iter().filter(|step| matches!(step.work, Work::Checkpoint)).map(|step| step.id.as_str()).collect();
+        let hint = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
+        Failure::new(Exit::Usage, format!("the plan has no checkpoint `{id}`")).hint(hint).into()
+    })
+}
+
+fn check_window(plan: &Plan, choices: &Choices) -> anyhow::Result<()> {
+    let Some(window) = plan.window.as_ref().filter(|_| choices.window_override.is_none()) else { return Ok(()) };
+    let now = common::now();
+    if now >= window.opens && now < window.closes {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::WindowShut, "the window is shut")
+        .detail(format!("it is open {}", window_words(window)))
+        .detail(format!("it is now {}", local(window, now)))
+        .hint("`--override-window REASON` starts all the same and records the reason; nothing was started")
+        .into())
+}
+
+fn local(window: &Window, at: Timestamp) -> String {
+    let zone = jiff::tz::TimeZone::get(&window.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+    at.0.to_zoned(zone).strftime("%A %Y-%m-%d %H:%M %Z").to_string()
+}
+
+fn window_words(window: &Window) -> String {
+    format!("from {} to {}", local(window, window.opens), local(window, window.closes))
+}

@@ -1,0 +1,121 @@
+//! `relevo status [RUN]`: where a run stands, by what is durable; without runs a list; `--follow` until it ends.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::common::{self, Format, RunsArgs};
+use super::messages::Result;
+use super::open::{self, Replay};
+use crate::error::{Exit, Failure};
+use crate::journal::{Reader, RunDir};
+use crate::run::event::Mode;
+use crate::view::board::Board;
+use crate::view::{json, plain, status as text};
+
+/// How often a followed journal is looked at.
+const POLL: Duration = Duration::from_millis(200);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run; the latest if left out
+    run: Option<String>,
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// List all runs
+    #[arg(long, conflicts_with = "run")]
+    list: bool,
+    /// Print every event as it becomes durable, until the run ends
+    #[arg(long)]
+    follow: bool,
+    /// One line, fit for a chat window
+    #[arg(long)]
+    line: bool,
+    /// Every step, also those that are done
+    #[arg(long)]
+    all: bool,
+    /// What is printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub fn status(args: &Args) -> Result {
+    if args.list {
+        return list(args);
+    }
+    let dir = args.runs.open(args.run.as_deref())?;
+    if args.follow {
+        return follow(&dir, args.format);
+    }
+    let (scheduler, _) = open::read(&dir, &common::connectors())?;
+    let board = Board::from(scheduler.state(), common::now(), open::is_live(&scheduler));
+    let page = common::page();
+    match args.format {
+        Format::Json => common::print_json(&json::board(&board)),
+        Format::Text if args.line => outln!("{}", text::one_line(&board, &page)),
+        Format::Text => out!("{}", text::status(&board, &page, args.all)),
+    }
+    Ok(Exit::Done)
+}
+
+fn list(args: &Args) -> Result {
+    let runs = RunDir::list(&args.runs.runs).unwrap_or_default();
+    if args.format == Format::Json {
+        let rows: Vec<_> =
+            runs.iter().map(|run| serde_json::json!({ "run": run.id, "started": run.started, "mode": run.mode })).collect();
+        common::print_json(&rows.into());
+        return Ok(Exit::Done);
+    }
+    if runs.is_empty() {
+        outln!("no runs in {}", args.runs.place().display());
+    }
+    for run in runs {
+        let kind = match run.mode {
+            Some(Mode::Execute) => "run",
+            Some(Mode::Rehearsal) => "rehearsal",
+            None => "unreadable",
+        };
+        let started = run.started.map_or_else(|| "?".to_owned(), |at| at.to_string());
+        outln!("{}  {kind:<10} {started}", run.id);
+    }
+    Ok(Exit::Done)
+}
+
+fn follow(dir: &RunDir, format: Format) -> Result {
+    let connectors = common::connectors();
+    let mut replay = Replay::new(dir, &connectors)?;
+    let mut reader = Reader::open(dir.path()).map_err(Failure::from)?;
+    let mut lines = plain::PlainLines::new(common::page().zone);
+    loop {
+        let mut records = Vec::new();
+        reader.poll(&mut |record| records.push(record)).map_err(Failure::from)?;
+        if records.is_empty() && !open::is_live(&replay.scheduler) {
+            reader.poll_rest(&mut |record| records.push(record)).map_err(Failure::from)?;
+        }
+        let mut out = std::io::stdout().lock();
+        for record in &records {
+            replay.feed(record);
+            let text = match format {
+                Format::Json => vec![json::line(record)],
+                Format::Text => lines.lines(record, replay.scheduler.state()),
+            };
+            for line in text {
+                if writeln!(out, "{line}").is_err() {
+                    return Ok(Exit::Done);
+                }
+            }
+        }
+        if out.flush().is_err() {
+            return Ok(Exit::Done);
+        }
+        drop(out);
+        replay.check()?;
+        if replay.scheduler.state().ending.is_some() {
+            return Ok(Exit::Done);
+        }
+        if records.is_empty() && !open::is_live(&replay.scheduler) {
+            eprintln!("nobody holds the run; `relevo resume {}` goes on with it", dir.id());
+            return Ok(Exit::Done);
+        }
+        std::thread::sleep(POLL);
+    }
+}

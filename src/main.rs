@@ -1,0 +1,5 @@
+//! The program: parse, do one verb, print, exit.
+
+fn main() -> std::process::ExitCode {
+    relevo::cli::main()
+}
