@@ -139,7 +139,7 @@ impl RunsArgs {
         self.say_where();
         let id = match run {
             Some(id) => id.to_owned(),
-            None => match RunDir::list(&self.runs).unwrap_or_default().into_iter().rfind(fits) {
+            None => match RunDir::list(&self.runs).map_err(anyhow::Error::from)?.into_iter().rfind(fits) {
                 Some(listed) => listed.id,
                 None => {
                     let message = format!("there are no runs in {}", self.place().display());
