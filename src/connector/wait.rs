@@ -202,26 +202,9 @@ fn judge(until: &Until, mut seen: Observation) -> (Verdict, Observation) {
     (Verdict::Unknown, seen)
 }
 
-/// Reads `30s`, `1h30m`, `250ms`.
+/// A duration in the plan's own words.
 fn parse(text: &str) -> Option<Span> {
-    let mut rest = text.trim();
-    let mut millis = 0_u64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, unit) = rest.split_at(digits);
-        let letters = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
-        let factor = match &unit[..letters] {
-            "d" => 86_400_000,
-            "h" => 3_600_000,
-            "m" => 60_000,
-            "s" => 1000,
-            "ms" => 1,
-            _ => return None,
-        };
-        millis = millis.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
-        rest = &unit[letters..];
-    }
-    (!text.trim().is_empty()).then(|| Span::from_millis(millis))
+    text.trim().parse().ok()
 }
 
 #[async_trait]

@@ -87,7 +87,7 @@ impl Fingerprints {
         self.key("work");
         self.work(&step.work);
         self.close(b'}');
-        hex(&Sha256::digest(&self.text))
+        Arc::from(super::hex(&Sha256::digest(&self.text)))
     }
 
     fn work(&mut self, work: &Work) {
@@ -224,15 +224,4 @@ impl Fingerprints {
         self.string(key);
         self.text.push(b':');
     }
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> Arc<str> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    Arc::from(text)
 }

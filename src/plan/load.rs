@@ -13,7 +13,7 @@ use super::node::{Kind, Node};
 use super::params::{self, Param};
 use super::read::{Reader, is_word};
 use super::source::{self, Library, Source};
-use super::{Catalogue, Limit, LimitIx, Plan, Window, fingerprint, guard, node, targets};
+use super::{Catalogue, Limit, LimitIx, Plan, Window, guard, node, targets};
 
 /// How deep fragments may include further fragments.
 const DEEPEST_INCLUDE: usize = 8;
@@ -136,7 +136,7 @@ impl<'a> Load<'a> {
         for (file, _) in &steps {
             hash.update(self.library.get(*file).text.as_bytes());
         }
-        let sha256 = fingerprint::hex(&hash.finalize()).to_string();
+        let sha256 = super::hex(&hash.finalize());
         let env = build::Env {
             mistakes: self.mistakes,
             library: self.library,
