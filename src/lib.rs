@@ -1,7 +1,7 @@
 //! relevo rehearses, runs and resumes the steps of a migration weekend.
 //!
 //! ```text
-//! main → cli → { view, connector, journal } → run → plan → { error, secret, time }
+//! main → cli → { view, connector, journal, lab } → run → plan → { error, secret, time }
 //! ```
 //!
 //! Arrows point downward only; `tests/layering.rs` keeps them. Data flows one way: a *plan* is loaded and
@@ -12,6 +12,8 @@ pub mod cli;
 pub mod connector;
 pub mod error;
 pub mod journal;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod plan;
 pub mod run;
 pub mod secret;

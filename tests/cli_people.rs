@@ -327,6 +327,21 @@ fn an_excluded_target_is_left_out_and_the_record_says_so() {
 }
 
 #[test]
+fn a_server_that_a_step_discovers_is_left_out_by_its_full_name() {
+    let desk = Desk::with_steps(
+        "  - { id: settled, uses: ad.settle, with: { directory: contoso, absent: { sip_address: \"sip:a@contoso.lan\" } } }\n",
+    );
+    // Nothing answers there, so that the run ends as soon as its command line was understood.
+    desk.write(
+        "targets.yaml",
+        "relevo_targets: 1\ndirectories:\n  contoso: { url: \"ldaps://127.0.0.1:1\", bind: { user: a, password: { file: pw } } }\n",
+    );
+    desk.write("pw", "Passw0rd!");
+    desk.relevo(&["run", "plan.yaml", "--exclude", "dc9"]).exits(2).says("`--exclude dc9`").says("full DNS name");
+    desk.relevo(&["run", "plan.yaml", "--exclude", "dc9.contoso.lan"]).exits(69);
+}
+
+#[test]
 fn go_answers_gates_and_is_recorded_as_such() {
     let desk = gated("", "");
     desk.relevo(&["run", "plan.yaml", "--go"]).exits(0);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use relevo::connector::{Command, output_files};
 use relevo::plan::action::{ArgType, Effect};
 use relevo::plan::{Extract, Output, StepId, Verdict};
-use relevo::run::connector::{Call, Connector, Look, Quiescence};
+use relevo::run::connector::{Call, Connector, Level, Look, Quiescence};
 use relevo::run::event::Outcome;
 use relevo::time::Span;
 use serde_json::{Value, json};
@@ -33,6 +33,9 @@ fn call(folder: &Path, step: &str, with: Value) -> Call {
         identity: relevo::run::event::Identity::new(),
         folder: Arc::from(folder),
         scratch: folder.join("attempts").join(step),
+        targets: std::sync::Arc::default(),
+        excluded: std::sync::Arc::new([]),
+        before_image: None,
         timeout: None,
         effect: Effect::Opaque,
         probed: false,
@@ -559,7 +562,8 @@ fn a_preflight_finds_what_would_fail_and_runs_nothing() {
     let findings = runtime().block_on(Command::default().preflight(&call(dir.path(), "a", with)));
     assert_eq!(findings.len(), 4, "{findings:?}");
     // A folder, like a program that is named by its path, may be made by an earlier step.
-    let warnings: Vec<&str> = findings.iter().filter(|finding| !finding.fatal).map(|finding| finding.message.as_str()).collect();
+    let warnings: Vec<&str> =
+        findings.iter().filter(|finding| finding.level < Level::Fatal).map(|finding| finding.message.as_str()).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("nowhere"), "{findings:?}");
     assert!(!dir.path().join("x").exists());
     let fine = runtime().block_on(Command::default().preflight(&call(dir.path(), "a", json!({ "argv": ["true"] }))));

@@ -25,6 +25,9 @@ fn call(folder: &Path, uses: &str, with: &Value) -> Call {
         identity: relevo::run::event::Identity::new(),
         folder: Arc::from(folder),
         scratch: folder.join("attempts"),
+        targets: std::sync::Arc::default(),
+        excluded: std::sync::Arc::new([]),
+        before_image: None,
         timeout: Some(Span::from_secs(60)),
         effect: Effect::Read,
         probed: false,
@@ -42,10 +45,12 @@ fn apply(call: &Call) -> Outcome {
 }
 
 #[test]
-fn the_registry_knows_the_generic_actions() {
+fn the_registry_knows_every_action_of_this_version() {
     let connectors = Connectors::standard(Options::default());
     let names: Vec<_> = connectors.catalogue().iter().map(|spec| spec.name).collect();
-    assert_eq!(names, ["command", "noop", "wait"]);
+    let directories = ["ad.settle", "ad.user.delete", "ad.user.disable_lync", "ad.user.restore"];
+    let generic = ["command", "ldap.modify", "ldap.search", "noop", "wait"];
+    assert_eq!(names, [&directories[..], &generic[..]].concat());
     assert!(names.iter().all(|name| connectors.for_action(name).is_some()));
     assert!(connectors.for_action("lync.service").is_none());
 }

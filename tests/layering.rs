@@ -1,4 +1,4 @@
-//! The layers: `main → cli → { view, connector, journal } → run → plan → { error, secret, time }`.
+//! The layers: `main → cli → { view, connector, journal, lab } → run → plan → { error, secret, time }`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -14,7 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("journal", &["run", "plan", "error", "secret", "time"]),
     ("connector", &["run", "plan", "error", "secret", "time"]),
     ("view", &["run", "plan", "error", "secret", "time"]),
-    ("cli", &["view", "connector", "journal", "run", "plan", "error", "secret", "time"]),
+    ("lab", &["run", "plan", "error", "secret", "time"]),
+    ("cli", &["view", "connector", "journal", "lab", "run", "plan", "error", "secret", "time"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 
-use super::messages;
+use super::{in_lab, messages};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
 use crate::journal::{self, Listed, RunDir};
@@ -43,6 +43,19 @@ pub struct PlanArgs {
     /// A YAML file with the window (`timezone`, `opens`, `closes`, `back_out_by`), instead of the targets' own
     #[arg(long, value_name = "FILE")]
     pub window: Option<PathBuf>,
+    /// Use the lab instead of the targets file; the window is ignored. A run or rehearsal begins with a fresh world
+    /// unless it says `keep`
+    #[cfg(feature = "lab")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WORLD",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "fresh",
+        conflicts_with_all = ["targets", "window"]
+    )]
+    pub lab: Option<in_lab::World>,
 }
 
 fn parse_param(text: &str) -> Result<(String, String), String> {
@@ -52,13 +65,54 @@ fn parse_param(text: &str) -> Result<(String, String), String> {
 }
 
 impl PlanArgs {
+    /// A plan without anything else said.
+    #[must_use]
+    pub fn alone(plan: &Path) -> Self {
+        PlanArgs {
+            plan: plan.to_owned(),
+            targets: None,
+            params: Vec::new(),
+            params_files: Vec::new(),
+            window: None,
+            #[cfg(feature = "lab")]
+            lab: None,
+        }
+    }
+
+    /// The folder of the lab, if this is to be done there.
+    #[cfg(feature = "lab")]
+    pub fn lab(&self) -> anyhow::Result<Option<PathBuf>> {
+        self.lab.map(|_| in_lab::folder()).transpose()
+    }
+
+    /// A build without the lab does everything elsewhere.
+    #[cfg(not(feature = "lab"))]
+    #[expect(clippy::unused_self, reason = "the same shape as with the lab")]
+    pub fn lab(&self) -> anyhow::Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    /// Sees to it that the lab is up, if this is to be done there. A look at the plan alone never makes a fresh world.
+    #[cfg_attr(not(feature = "lab"), expect(clippy::unused_self, reason = "the same shape as with the lab"))]
+    pub fn enter_lab(&self, for_show: bool) -> anyhow::Result<()> {
+        #[cfg(feature = "lab")]
+        if let Some(world) = self.lab {
+            in_lab::enter(None, if for_show { in_lab::World::Keep } else { world })?;
+        }
+        let _ = for_show;
+        Ok(())
+    }
+
     /// As the loader wants it; files by absolute path, so that a resume from elsewhere finds them.
     pub fn inputs(&self) -> anyhow::Result<Inputs> {
         let absolute = |path: &PathBuf| std::path::absolute(path);
         Ok(Inputs {
             params: self.params.clone(),
             params_files: self.params_files.iter().map(absolute).collect::<Result<_, _>>()?,
-            targets: self.targets.as_ref().map(absolute).transpose()?,
+            targets: match self.lab()? {
+                Some(folder) => Some(in_lab::targets(&folder)),
+                None => self.targets.as_ref().map(absolute).transpose()?,
+            },
             window: self.window.as_ref().map(absolute).transpose()?,
             ..Inputs::default()
         })
@@ -66,11 +120,16 @@ impl PlanArgs {
 
     /// Loads the plan, or fails with all mistakes.
     pub fn load(&self, connectors: &Connectors) -> anyhow::Result<Loaded> {
-        load_plan(&self.plan, &self.inputs()?, connectors)
+        let mut loaded = load_plan(&self.plan, &self.inputs()?, connectors)?;
+        if self.lab()?.is_some() {
+            loaded.plan.window = None;
+        }
+        Ok(loaded)
     }
 
     /// Loads the plan for a look at it: parameters without a value get a placeholder.
     pub fn load_for_show(&self) -> anyhow::Result<Loaded> {
+        self.enter_lab(true)?;
         let inputs = Inputs { placeholders: true, ..self.inputs()? };
         load_plan(&self.plan, &inputs, &connectors())
     }
@@ -96,7 +155,7 @@ pub fn load_plan(plan: &Path, inputs: &Inputs, connectors: &Connectors) -> anyho
 /// The connectors of this build.
 #[must_use]
 pub fn connectors() -> Connectors {
-    Connectors::standard(crate::connector::Options::default())
+    in_lab::connectors(false)
 }
 
 /// Where runs are kept.

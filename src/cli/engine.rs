@@ -89,7 +89,7 @@ fn driver(
         scheduler: session.scheduler,
         journal: Box::new(session.journal),
         registry: session.registry,
-        desk: Desk { run, folder, scratch: session.dir.output() },
+        desk: Desk { run, folder, scratch: session.dir.output(), evidence: session.dir.evidence().dir().to_owned() },
         evidence: Arc::new(session.dir.evidence()),
         clock: Arc::new(SystemClock::default()),
         people,

@@ -36,26 +36,27 @@ pub fn explain(args: &Args) -> Result {
         [step] => (None, step),
         _ => unreachable!("one or two words are asked for"),
     };
-    let (state, live) = match &args.plan {
+    let (state, live, evidence) = match &args.plan {
         Some(plan) => {
-            let plan = PlanArgs { plan: plan.clone(), targets: None, params: Vec::new(), params_files: Vec::new(), window: None };
-            (RunState::new(Arc::new(plan.load_for_show()?.plan)), None)
+            let plan = PlanArgs::alone(plan);
+            (RunState::new(Arc::new(plan.load_for_show()?.plan)), None, PathBuf::new())
         }
         None => {
-            let (scheduler, _) = open::read(&args.runs.open(run)?, &connectors)?;
+            let dir = args.runs.open(run)?;
+            let (scheduler, _) = open::read(&dir, &connectors)?;
             let live = open::is_live(&scheduler);
-            (scheduler.state().clone(), Some(live))
+            (scheduler.state().clone(), Some(live), dir.evidence().dir().to_owned())
         }
     };
     let ix = common::find_step(&state.plan, step)?;
-    let by_hand = if args.by_hand { by_hand(&state, ix, &connectors) } else { Vec::new() };
+    let by_hand = if args.by_hand { by_hand(&state, ix, &connectors, evidence) } else { Vec::new() };
     let at = live.map(|live| text::At { state: &state, now: common::now(), live });
     outln!("{}", text::explain(&state.plan, ix, at, &by_hand, &common::page()));
     Ok(Exit::Done)
 }
 
 /// The commands of the step, its probe and its undo, as far as their arguments are known.
-fn by_hand(state: &RunState, ix: StepIx, connectors: &Connectors) -> Vec<String> {
+fn by_hand(state: &RunState, ix: StepIx, connectors: &Connectors, evidence: PathBuf) -> Vec<String> {
     let Work::Action(action) = &state.plan.step(ix).work else {
         return vec!["nothing to type: a person does this".to_owned()];
     };
@@ -63,6 +64,7 @@ fn by_hand(state: &RunState, ix: StepIx, connectors: &Connectors) -> Vec<String>
         run: Arc::from(if state.run.is_empty() { "RUN" } else { state.run.as_str() }),
         folder: Arc::from(state.plan.folder.as_path()),
         scratch: PathBuf::new(),
+        evidence,
     };
     let mut lines = Vec::new();
     let parts = [

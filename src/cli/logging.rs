@@ -31,10 +31,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// Libraries that see messages in the clear, and tell them at their finer levels: they are never asked to.
+const QUIET: &[&str] = &["ldap3", "rustls", "sspi", "picky", "picky_krb"];
+
 /// Starts the log. Once per process; later calls change nothing.
 pub fn start(args: &LogArgs, run_dir: &Path) {
     let path = args.log.clone().unwrap_or_else(|| run_dir.join("log"));
-    let filter = EnvFilter::try_new(&args.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_new(&args.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    for quiet in QUIET {
+        if let Ok(directive) = format!("{quiet}=warn").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]

@@ -22,6 +22,9 @@ mod decide;
 mod engine;
 mod explain;
 mod graph;
+mod in_lab;
+#[cfg(feature = "lab")]
+mod lab;
 mod logging;
 mod messages;
 mod open;
@@ -30,6 +33,7 @@ mod preflight;
 mod probe;
 mod prompt;
 mod rehearse;
+mod rehearsed;
 mod report;
 mod resume;
 mod rollback;
@@ -89,6 +93,9 @@ enum Verb {
     Report(report::Args),
     /// Check a run's journal, frame by frame
     Verify(verify::Args),
+    /// Start, end and use the lab: a stand-in for the targets on this machine
+    #[cfg(feature = "lab")]
+    Lab(lab::Args),
     /// Draw a plan
     Graph(graph::Args),
     /// Print the JSON Schema of plans or targets, for editors
@@ -129,6 +136,8 @@ pub fn main() -> std::process::ExitCode {
         Verb::Rollback(args) => rollback::rollback(&args),
         Verb::Report(args) => report::report(&args),
         Verb::Verify(args) => verify::verify(&args),
+        #[cfg(feature = "lab")]
+        Verb::Lab(args) => lab::lab(&args),
         Verb::Graph(args) => graph::graph(&args),
         Verb::Schema(args) => schema::schema(&args),
         Verb::Runbook(args) => runbook::runbook(&args),

@@ -28,6 +28,9 @@ pub struct Resolved {
     pub targets: Option<PathBuf>,
     /// `--window`.
     pub window: Option<PathBuf>,
+    /// `--lab`: the lab's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lab: Option<PathBuf>,
     /// Every step with its fingerprint, for people and for `verify`.
     pub steps: Vec<ResolvedStep>,
 }
@@ -57,6 +60,7 @@ impl Resolved {
             params_files: inputs.params_files.clone(),
             targets: inputs.targets.clone(),
             window: inputs.window.clone(),
+            lab: None,
             steps: steps.collect(),
         })
     }
@@ -87,12 +91,17 @@ pub fn load_stored(
     connectors: &Connectors,
     dir: &RunDir,
 ) -> anyhow::Result<Loaded> {
-    load::load(&resolved.plan, &resolved.inputs(texts), &connectors.catalogue()).map_err(|report| {
+    let mut loaded = load::load(&resolved.plan, &resolved.inputs(texts), &connectors.catalogue()).map_err(|report| {
         eprintln!("{}", report.render(false));
-        Failure::new(Exit::Damaged, format!("the plan stored in {} cannot be used by this version", dir.path().display()))
-            .hint("resume with the version that started the run; `relevo verify` names it")
-            .into()
-    })
+        let failure =
+            Failure::new(Exit::Damaged, format!("the plan stored in {} cannot be used by this version", dir.path().display()))
+                .hint("resume with the version that started the run; `relevo verify` names it");
+        anyhow::Error::from(failure)
+    })?;
+    if resolved.lab.is_some() {
+        loaded.plan.window = None;
+    }
+    Ok(loaded)
 }
 
 /// Turns records back into state, one at a time.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::common::{self, Format, RunsArgs};
+use super::in_lab;
 use super::messages::Result;
 use super::open;
 use crate::error::{Exit, Failure};
@@ -24,7 +25,11 @@ pub struct Args {
 
 pub fn probe(args: &Args) -> Result {
     let dir = args.runs.open(Some(&args.run))?;
-    let connectors = common::connectors();
+    let lab = open::resolved(&dir)?.lab;
+    if let Some(folder) = &lab {
+        in_lab::enter_again(folder, &dir.sources().map_err(Failure::from)?)?;
+    }
+    let connectors = in_lab::connectors(lab.is_some());
     let (scheduler, _) = open::read(&dir, &connectors)?;
     let state = scheduler.state();
     let ix = common::find_step(&state.plan, &args.step)?;
@@ -41,7 +46,12 @@ pub fn probe(args: &Args) -> Result {
     }
     // Files of this look stay out of the run directory, which belongs to its holder.
     let scratch = std::env::temp_dir().join(format!("relevo-probe-{}", std::process::id()));
-    let desk = Desk { run: Arc::from(dir.id()), folder: Arc::from(state.plan.folder.as_path()), scratch: scratch.clone() };
+    let desk = Desk {
+        run: Arc::from(dir.id()),
+        folder: Arc::from(state.plan.folder.as_path()),
+        scratch: scratch.clone(),
+        evidence: dir.evidence().dir().to_owned(),
+    };
     let call = desk.probe(state, ix, 0, call, ".probe").map_err(|error| Failure::new(Exit::Refused, error.to_string()))?;
     let connector = connectors
         .for_action(&call.uses)

@@ -10,7 +10,7 @@ use super::engine::{self, Session, ShowArgs};
 use super::logging::{self, LogArgs};
 use super::messages::Result;
 use super::open::{self, Replay, Resolved};
-use super::{preflight, run};
+use super::{in_lab, preflight, run};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
 use crate::journal::{self, FileJournal, Lock, RunDir};
@@ -94,8 +94,9 @@ pub fn take_locked(dir: RunDir, lock: Lock, take_over: Option<&str>, connectors:
 
 pub fn resume(args: &Args) -> Result {
     common::guard_signals();
-    let connectors = common::connectors();
     let dir = args.runs.open_run(args.run.as_deref())?;
+    let lab = open::resolved(&dir)?.lab;
+    let connectors = in_lab::connectors(lab.is_some());
     let mut taken = take(dir, "resume", args.take_over.as_deref(), &connectors)?;
     let id = taken.dir.id().to_owned();
     if taken.mode == Mode::Rehearsal {
@@ -107,6 +108,9 @@ pub fn resume(args: &Args) -> Result {
         return Err(Failure::new(Exit::NothingToResume, format!("{id} is done; there is nothing to resume")).into());
     }
     let resolved = open::resolved(&taken.dir)?;
+    if let Some(folder) = &lab {
+        in_lab::enter_again(folder, &taken.dir.sources().map_err(Failure::from)?)?;
+    }
     let mut opening = std::mem::take(&mut taken.announcements);
     let mut notes = Vec::new();
     let mut amended = None;
@@ -134,12 +138,18 @@ pub fn resume(args: &Args) -> Result {
     }
     confirm(args)?;
     let registry: Arc<dyn Registry> = Arc::new(connectors);
-    let desk =
-        Desk { run: Arc::from(id.as_str()), folder: Arc::from(after.plan.folder.as_path()), scratch: std::env::temp_dir() };
-    for warning in preflight::preflight(after, &registry, &desk)? {
+    let desk = Desk {
+        run: Arc::from(id.as_str()),
+        folder: Arc::from(after.plan.folder.as_path()),
+        scratch: std::env::temp_dir(),
+        evidence: std::env::temp_dir(),
+    };
+    let ready = preflight::preflight(after, &registry, &desk, Mode::Execute)?;
+    for warning in &ready.warnings {
         eprintln!("warning: {warning}");
     }
     opening.push(Event::RunResumed { by: common::me(), choices });
+    opening.extend(ready.pins);
     logging::start(&args.log, taken.dir.path());
     let session = Session {
         dir: taken.dir,
@@ -163,12 +173,20 @@ fn amend_with(
     amended: &mut Option<Scheduler>,
 ) -> anyhow::Result<Event> {
     let inputs = Inputs { texts: None, ..resolved.inputs(Vec::new()) };
-    let loaded = common::load_plan(file, &inputs, connectors)?;
+    let mut loaded = common::load_plan(file, &inputs, connectors)?;
+    if resolved.lab.is_some() {
+        loaded.plan.window = None;
+    }
     let event = amend::amend(taken.scheduler.state(), &loaded.plan, common::me())?;
     if let Event::PlanAmended { changes, .. } = &event {
         notes.extend(changes.iter().map(|change| format!("plan: {change}")));
     }
-    amend::store(&taken.dir, Resolved::of(file, &inputs, &loaded.plan)?, loaded.sources, &loaded.plan)?;
+    amend::store(
+        &taken.dir,
+        Resolved { lab: resolved.lab.clone(), ..Resolved::of(file, &inputs, &loaded.plan)? },
+        loaded.sources,
+        &loaded.plan,
+    )?;
     let mut scheduler = taken.scheduler.clone();
     scheduler.rebind(Arc::new(loaded.plan));
     *amended = Some(scheduler);
@@ -192,7 +210,7 @@ fn confirm(args: &Args) -> anyhow::Result<()> {
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(Exit::Usage, "`resume` asks before it goes on, and nobody is at a terminal")
-            .hint("`--yes` goes on without asking; nothing was started")
+            .hint("`--yes` goes on without asking (in the lab `--go` does, too); nothing was started")
             .into());
     }
     eprint!("Enter goes on, Ctrl-C leaves everything as it is: ");

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use super::common::{self, Format, PlanArgs, RunsArgs};
 use super::engine::{self, Rehearsed, Session, ShowArgs};
+use super::in_lab;
 use super::logging::{self, LogArgs};
 use super::messages::Result;
 use super::open::Resolved;
 use super::preflight;
 use super::rehearse;
+use super::rehearsed;
 use crate::error::{Exit, Failure};
 use crate::journal::run_dir::new_id;
 use crate::journal::{NewRun, RunDir, Sharing};
-use crate::plan::{Plan, StepId, Window, Work};
+use crate::plan::{Catalogue, Plan, StepId, Window, Work};
 use crate::run::calls::Desk;
 use crate::run::driver::Registry;
 use crate::run::event::{Choices, Event, Holder, Mode, SEMANTICS};
@@ -70,7 +72,9 @@ pub fn run(args: &Args) -> Result {
 pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -> Result {
     common::guard_signals();
     new.runs.say_where();
-    let connectors = common::connectors();
+    plan_args.enter_lab(false)?;
+    let lab = plan_args.lab()?;
+    let connectors = in_lab::connectors(lab.is_some());
     let inputs = plan_args.inputs()?;
     let loaded = plan_args.load(&connectors)?;
     let window = loaded.plan.window.as_ref().map(window_words);
@@ -78,19 +82,30 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -
         Mode::Execute => loaded.plan,
         Mode::Rehearsal => rehearsal::for_rehearsal(loaded.plan),
     };
-    let choices = choices(new, show, &plan)?;
+    let choices = choices(new, show, &plan, &connectors.catalogue())?;
     if mode == Mode::Execute {
         check_window(&plan, &choices)?;
     }
     let plan = Arc::new(plan);
     let id = new.run_id.clone().unwrap_or_else(|| new_id(common::now()));
     let registry: Arc<dyn Registry> = match mode {
-        Mode::Execute => Arc::new(connectors),
-        Mode::Rehearsal => Arc::new(Rehearsed(connectors)),
+        Mode::Execute => Arc::new(connectors.clone()),
+        Mode::Rehearsal => Arc::new(Rehearsed(connectors.clone())),
     };
-    let desk = Desk { run: Arc::from(id.as_str()), folder: Arc::from(plan.folder.as_path()), scratch: std::env::temp_dir() };
-    for warning in preflight::preflight(&RunState::new(Arc::clone(&plan)), &registry, &desk)? {
+    let desk = Desk {
+        run: Arc::from(id.as_str()),
+        folder: Arc::from(plan.folder.as_path()),
+        scratch: std::env::temp_dir(),
+        evidence: std::env::temp_dir(),
+    };
+    let mut state = RunState::new(Arc::clone(&plan));
+    state.choices = choices.clone();
+    let ready = preflight::preflight(&state, &registry, &desk, mode)?;
+    for warning in &ready.warnings {
         eprintln!("warning: {warning}");
+    }
+    if mode == Mode::Execute {
+        rehearsed::compare(&new.runs, &plan, &ready.pins, &connectors)?;
     }
     let first = Event::RunStarted {
         run: id.clone(),
@@ -102,7 +117,7 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -
         choices,
         by: common::me(),
     };
-    let resolved = serde_json::to_string_pretty(&Resolved::of(&plan_args.plan, &inputs, &plan)?)?;
+    let resolved = serde_json::to_string_pretty(&Resolved { lab, ..Resolved::of(&plan_args.plan, &inputs, &plan)? })?;
     let holder = Holder::current();
     let created = RunDir::create(
         &new.runs.runs,
@@ -133,7 +148,7 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -
         dir: created.dir,
         journal: created.journal,
         scheduler,
-        opening: Vec::new(),
+        opening: ready.pins,
         amended: None,
         registry,
         rehearsal: mode == Mode::Rehearsal,
@@ -147,11 +162,19 @@ pub fn fingerprints(plan: &Plan) -> BTreeMap<StepId, String> {
     plan.steps.iter().map(|step| (step.id.clone(), step.fingerprint.to_string())).collect()
 }
 
-fn choices(new: &NewArgs, show: &ShowArgs, plan: &Plan) -> anyhow::Result<Choices> {
+fn choices(new: &NewArgs, show: &ShowArgs, plan: &Plan, catalogue: &Catalogue) -> anyhow::Result<Choices> {
     let until = new.until.as_deref().map(|id| checkpoint(plan, id)).transpose()?;
+    let discovers = plan.steps.iter().any(|step| match &step.work {
+        Work::Action(action) => catalogue.get(&action.call.uses).is_some_and(|spec| spec.discovers),
+        Work::Gate(_) | Work::Manual(_) | Work::Checkpoint => false,
+    });
     for name in &new.exclude {
-        if !plan.steps.iter().any(|step| step.concerns(name)) {
-            return Err(Failure::new(Exit::Usage, format!("`--exclude {name}` concerns no step of this plan")).into());
+        // Which servers are discovered is not known yet: any full DNS name may be one.
+        let discovered = discovers && name.contains('.');
+        if !discovered && !plan.steps.iter().any(|step| step.concerns(name)) {
+            let failure = Failure::new(Exit::Usage, format!("`--exclude {name}` concerns no step of this plan"));
+            let hint = "a server that a step discovers is left out by its full DNS name";
+            return Err(if discovers { failure.hint(hint) } else { failure }.into());
         }
     }
     Ok(Choices { until, exclude: new.exclude.clone(), window_override: new.override_window.clone(), go: show.go })

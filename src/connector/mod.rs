@@ -5,6 +5,7 @@
 //! answers with what it saw.
 
 mod command;
+pub mod directory;
 mod noop;
 mod redact;
 mod text;
@@ -13,11 +14,12 @@ mod wait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::plan::{ActionSpec, Catalogue};
-use crate::run::connector::Connector;
+use crate::plan::{ActionSpec, Catalogue, Targets};
+use crate::run::connector::{Connector, Finding};
 use crate::time::Span;
 
 pub use command::{Command, output_files};
+pub use directory::Directory;
 pub use noop::Noop;
 pub use redact::Redactor;
 pub use wait::Wait;
@@ -33,6 +35,8 @@ pub struct Options {
 /// The connectors of this build, by action. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Connectors {
+    /// For a look at a directory that is no step's. The same one: it remembers refused logons.
+    directories: Option<Directory>,
     by_action: BTreeMap<&'static str, (ActionSpec, Arc<dyn Connector>)>,
 }
 
@@ -40,7 +44,11 @@ impl Connectors {
     /// All connectors of this build.
     #[must_use]
     pub fn standard(options: Options) -> Self {
-        let all = Connectors::default().with(noop::specs(), Noop).with(command::specs(), Command::default());
+        let directories = Directory::new(options);
+        let all = Connectors { directories: Some(directories.clone()), ..Connectors::default() }
+            .with(noop::specs(), Noop)
+            .with(command::specs(), Command::default())
+            .with(directory::specs(), directories);
         // Last, because it looks through the others.
         let wait = Wait::new(all.clone(), options);
         all.with(wait::specs(), wait)
@@ -60,6 +68,15 @@ impl Connectors {
     #[must_use]
     pub fn for_action(&self, uses: &str) -> Option<Arc<dyn Connector>> {
         self.by_action.get(uses).map(|(_, connector)| Arc::clone(connector))
+    }
+
+    /// Everything that can be told of a target, good and bad, without changing anything. `None` if this build knows no
+    /// way to reach targets of its kind.
+    pub async fn survey(&self, targets: &Targets, name: &str) -> Option<Vec<Finding>> {
+        if targets.names.get(name).map(String::as_str) != Some("directories") {
+            return None;
+        }
+        Some(self.directories.as_ref()?.survey(targets, name).await)
     }
 
     /// What the plan language needs to know of the actions.

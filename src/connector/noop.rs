@@ -21,6 +21,7 @@ pub fn specs() -> Vec<ActionSpec> {
         generic: true,
         destructive: false,
         undo: UndoGrade::Full,
+        discovers: false,
         outputs: Vec::new(),
     }]
 }
@@ -86,7 +87,7 @@ impl Connector for Noop {
         Outcome::Applied { outputs: outputs(call) }
     }
 
-    async fn undo(&self, _call: &Call, _before_image: Option<&EvidenceRef>) -> Outcome {
+    async fn undo(&self, _call: &Call, _before_image: Option<&[u8]>) -> Outcome {
         Outcome::Applied { outputs: Map::new() }
     }
 }

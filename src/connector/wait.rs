@@ -14,7 +14,7 @@ use super::{Connectors, Options, span};
 use crate::plan::action::{ArgSpec, ArgType, Effect, UndoGrade};
 use crate::plan::expr::{self, Scope};
 use crate::plan::{ActionSpec, Expr, Verdict};
-use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Look, Observation, Quiescence};
+use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Level, Look, Observation, Quiescence};
 use crate::run::event::{EvidenceRef, Identity, Outcome, Outputs};
 use crate::time::Span;
 
@@ -40,6 +40,7 @@ pub fn specs() -> Vec<ActionSpec> {
         generic: false,
         destructive: false,
         undo: UndoGrade::Full,
+        discovers: false,
         outputs: Vec::new(),
     }]
 }
@@ -217,7 +218,7 @@ impl Look for Wait {
         match checked {
             Ok(None) => Vec::new(),
             Ok(Some((look, until))) => look.preflight(&until.call).await,
-            Err(message) => vec![Finding { fatal: true, unreachable: false, message }],
+            Err(message) => vec![Finding { level: Level::Fatal, message }],
         }
     }
 
@@ -320,7 +321,7 @@ impl Connector for Wait {
         Outcome::Rejected { reason: format!("did not come about within {waited}; {last}"), untouched: true }
     }
 
-    async fn undo(&self, _call: &Call, _before_image: Option<&EvidenceRef>) -> Outcome {
+    async fn undo(&self, _call: &Call, _before_image: Option<&[u8]>) -> Outcome {
         Outcome::Applied { outputs: Map::new() }
     }
 }

@@ -23,6 +23,12 @@ impl EvidenceStore {
         EvidenceStore { dir: run_dir.join(NAME), shared }
     }
 
+    /// The folder that holds it.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Reads a file back, and makes sure that it still is what its name says.
     ///
     /// # Errors

@@ -96,6 +96,8 @@ pub struct ActionSpec {
     pub destructive: bool,
     /// What its own undo gives back; an author's `undo` replaces it.
     pub undo: UndoGrade,
+    /// Whether its servers are discovered when it runs, so that `--exclude` may name one of them that no plan names.
+    pub discovers: bool,
     /// The outputs that a typed action gives; a generic one gives what its step's `outputs` declare.
     pub outputs: Vec<&'static str>,
 }

@@ -284,8 +284,8 @@ table! {
     /// The targets file.
     TARGETS / TargetsKey {
         Version "relevo_targets" true Shape::Version, "The version of the format: 1.";
-        Hosts "hosts" false Shape::Named(&Shape::Map(TARGET)), "Machines, by name.";
-        Directories "directories" false Shape::Named(&Shape::Map(TARGET)), "Directory services, by name.";
+        Hosts "hosts" false Shape::Named(&Shape::Map(HOST)), "Machines, by name.";
+        Directories "directories" false Shape::Named(&Shape::Map(DIRECTORY)), "Directory services, by name.";
         Servers "servers" false Shape::Named(&Shape::Any), "Other systems, by name, with keys of your own.";
         Groups "groups" false Shape::Named(&Shape::Texts), "Lists of names of targets.";
         Roles "roles" false Shape::Named(&Shape::Texts), "Operating-system accounts by role.";
@@ -294,15 +294,39 @@ table! {
 }
 
 table! {
-    /// A host or directory.
-    TARGET / TargetKey {
+    /// A host.
+    HOST / HostKey {
         Url "url" true Shape::Text, "Where it answers.";
         Ca "ca" false Shape::Text, "The certificate authority's file, if not the system's own.";
         Auth "auth" false Shape::Any, "How to log on.";
-        Bind "bind" false Shape::Any, "How to log on to a directory.";
         Settle "settle" false Shape::Map(SETTLE), "How long to wait for a stable condition, and how often to look.";
         MaxParallel "max_parallel" false Shape::Count, "How many steps at once against it.";
         Vars "vars" false Shape::Any, "Values of your own.";
+    }
+}
+
+table! {
+    /// A directory.
+    DIRECTORY / DirectoryKey {
+        Url "url" true Shape::Text, "One server of it: `ldaps://host`, or `ldap://host` for StartTLS.";
+        Ca "ca" false Shape::Text, "The certificate authority's file, if not the system's own.";
+        Domain "domain" false Shape::Text, "The DNS name of the domain that it must be; another one is refused.";
+        Bind "bind" true Shape::Map(BIND), "How to log on.";
+        GlobalCatalog "global_catalog" false Shape::Text, "Where a global catalog answers, if not on a domain controller.";
+        Addresses "addresses" false Shape::Named(&Shape::Text), "Where to connect to for a `host` or `host:port`, if not where its name leads.";
+        Timeout "timeout" false Shape::Duration, "For connecting, and for one operation; 10s unless given.";
+        Settle "settle" false Shape::Map(SETTLE), "How long to wait for a stable condition, and how often to look.";
+        MaxParallel "max_parallel" false Shape::Count, "How many steps at once against it.";
+        Vars "vars" false Shape::Any, "Values of your own.";
+    }
+}
+
+table! {
+    /// `bind`.
+    BIND / BindKey {
+        User "user" false Shape::Text, "`user@realm`, `DOMAIN\\user` or a distinguished name.";
+        Password "password" false Shape::Any, "A reference to the password.";
+        Kerberos "kerberos" false Shape::Bool, "Use the ticket of whoever runs relevo, instead of a user and a password.";
     }
 }
 

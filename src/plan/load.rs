@@ -160,7 +160,7 @@ impl<'a> Load<'a> {
             max_parallel,
             window,
             params: values,
-            targets: read.targets,
+            targets: std::sync::Arc::new(read.targets),
             folder,
             index: built.index,
             groups: built.groups,

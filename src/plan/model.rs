@@ -80,7 +80,7 @@ pub struct Plan {
     /// Parameter values by name; secrets stand as `{"$secret": reference}`.
     pub params: serde_json::Map<String, Value>,
     /// The targets file, resolved.
-    pub targets: Targets,
+    pub targets: std::sync::Arc<Targets>,
     /// The folder of the plan file: relative paths of commands and secrets start here.
     pub folder: std::path::PathBuf,
     /// Finds a step by id. Stored for quick access.

@@ -7,7 +7,9 @@ use std::path::Path;
 use serde_json::{Map, Number, Value, json};
 
 use super::diagnostic::{Place, Spot, short};
-use super::keys::{SETTLE, SettleKey, TARGET, TARGETS, TargetKey, TargetsKey, WINDOW, WindowKey};
+use super::keys::{
+    BIND, BindKey, DIRECTORY, DirectoryKey, HOST, HostKey, SETTLE, SettleKey, TARGETS, TargetsKey, WINDOW, WindowKey,
+};
 use super::node::{Kind, Node};
 use super::read::{Reader, is_word};
 use super::{Targets, Window, secret_key};
@@ -52,10 +54,10 @@ pub fn read(reader: Reader<'_>, node: &Node<'_>, path: &Path, folder: &Path) -> 
             }
             target_name(reader, key.at, &key.name);
             names.insert(key.name.clone().into_owned(), (key.at, kind));
-            if kind == "servers" {
-                server(reader, value, &key.name, &mut read);
-            } else {
-                target(reader, value, &key.name, &mut read);
+            match kind {
+                "servers" => server(reader, value, &key.name, &mut read),
+                "hosts" => host(reader, value, &key.name, &mut read),
+                _ => directory(reader, value, &key.name, &mut read),
             }
         }
     }
@@ -95,43 +97,111 @@ fn target_name(reader: Reader<'_>, at: u32, name: &str) {
     }
 }
 
-fn target(reader: Reader<'_>, node: &Node<'_>, name: &str, read: &mut Read) {
-    let Some(fields) = reader.fields(node, TARGET, &format!("the target `{name}`")) else { return };
-    if let Some(node) = fields.get(TargetKey::Url)
-        && let Some(url) = reader.text(node, "url")
-        && !url
-            .split_once("://")
-            .is_some_and(|(scheme, rest)| !rest.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric()))
-    {
-        reader.error(node, format!("`{}` is not a URL", short(url)), "write for example `ldaps://dc1.contoso.com`");
+fn host(reader: Reader<'_>, node: &Node<'_>, name: &str, read: &mut Read) {
+    let Some(fields) = reader.fields(node, HOST, &format!("the host `{name}`")) else { return };
+    if let Some(node) = fields.get(HostKey::Url) {
+        url(reader, node, "url", "https://host:5986/wsman");
     }
-    if let Some(node) = fields.get(TargetKey::Url)
-        && node
-            .text()
-            .and_then(|url| url.split_once("://"))
-            .is_some_and(|(_, rest)| rest.split('/').next().is_some_and(|host| host.contains('@')))
-    {
-        let place = Place { file: reader.file, spot: Spot::Secret(node.at) };
-        reader.mistakes.error(place, "a URL must not hold a user or a password", "write them under `auth` or `bind`");
-    }
-    if let Some(node) = fields.get(TargetKey::Ca) {
+    if let Some(node) = fields.get(HostKey::Ca) {
         reader.some_text(node, "ca");
     }
-    for key in [TargetKey::Auth, TargetKey::Bind, TargetKey::Vars] {
-        if let Some(node) = fields.get(key)
-            && node.map().is_none()
+    for key in [HostKey::Auth, HostKey::Vars] {
+        wants_map(reader, fields.get(key));
+    }
+    settle(reader, fields.get(HostKey::Settle));
+    at_once(reader, fields.get(HostKey::MaxParallel), name, read);
+}
+
+fn directory(reader: Reader<'_>, node: &Node<'_>, name: &str, read: &mut Read) {
+    let Some(fields) = reader.fields(node, DIRECTORY, &format!("the directory `{name}`")) else { return };
+    for (key, what) in [(DirectoryKey::Url, "url"), (DirectoryKey::GlobalCatalog, "global_catalog")] {
+        let Some(node) = fields.get(key) else { continue };
+        if let Some(scheme) = url(reader, node, what, "ldaps://dc1.contoso.com")
+            && !matches!(scheme, "ldaps" | "ldap")
         {
-            reader.error(node, format!("a map is wanted here, found {}", node.what()), "");
+            let hint = "write `ldaps://host`, or `ldap://host` for StartTLS; without TLS relevo does not talk to a directory";
+            reader.error(node, format!("`{what}`: a directory is not reached by `{}`", short(scheme)), hint);
         }
     }
-    if let Some(settle) = fields.get(TargetKey::Settle).and_then(|node| reader.fields(node, SETTLE, "`settle`")) {
-        for (key, what) in [(SettleKey::StableFor, "stable_for"), (SettleKey::Poll, "poll"), (SettleKey::Timeout, "timeout")] {
-            if let Some(node) = settle.get(key) {
-                reader.span(node, what);
+    for (key, what) in [(DirectoryKey::Ca, "ca"), (DirectoryKey::Domain, "domain")] {
+        if let Some(node) = fields.get(key) {
+            reader.some_text(node, what);
+        }
+    }
+    if let Some(node) = fields.get(DirectoryKey::Bind) {
+        bind(reader, node);
+    }
+    if let Some(node) = fields.get(DirectoryKey::Addresses) {
+        match node.map() {
+            Some(entries) => entries.iter().for_each(|(_, value)| {
+                reader.some_text(value, "an address");
+            }),
+            None => {
+                let hint = "write `{ dc2.contoso.com: 10.0.0.12 }` or `{ \"dc2.contoso.com:636\": 10.0.0.12:10636 }`";
+                reader.error(node, format!("`addresses` must be a map, found {}", node.what()), hint);
             }
         }
     }
-    if let Some(most) = fields.get(TargetKey::MaxParallel).and_then(|node| reader.count(node, "max_parallel", 10_000)) {
+    if let Some(node) = fields.get(DirectoryKey::Timeout) {
+        reader.span(node, "timeout");
+    }
+    wants_map(reader, fields.get(DirectoryKey::Vars));
+    settle(reader, fields.get(DirectoryKey::Settle));
+    at_once(reader, fields.get(DirectoryKey::MaxParallel), name, read);
+}
+
+/// A user with a password, or Kerberos alone.
+fn bind(reader: Reader<'_>, node: &Node<'_>) {
+    const HINT: &str = "write `{ user: …, password: { env: … } }` or `{ kerberos: true }`";
+    let Some(fields) = reader.fields(node, BIND, "`bind`") else { return };
+    if let Some(node) = fields.get(BindKey::User) {
+        reader.some_text(node, "user");
+    }
+    let kerberos = fields.get(BindKey::Kerberos).is_some_and(|node| matches!(node.kind, Kind::Bool(true)));
+    let (user, password) = (fields.get(BindKey::User).is_some(), fields.get(BindKey::Password).is_some());
+    match (kerberos, user, password) {
+        (true, false, false) | (false, true, true) => {}
+        (true, ..) => reader.error(node, "`bind` names both Kerberos and a user or a password", HINT),
+        (false, true, false) => reader.error(node, "`bind` names a user without a password", HINT),
+        (false, false, _) => reader.error(node, "`bind` names nobody", HINT),
+    }
+}
+
+/// Checks a URL; its scheme, if it is one.
+fn url<'n>(reader: Reader<'_>, node: &'n Node<'n>, what: &str, example: &str) -> Option<&'n str> {
+    let text = reader.text(node, what)?;
+    let Some((scheme, rest)) = text
+        .split_once("://")
+        .filter(|(scheme, rest)| !rest.is_empty() && !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric()))
+    else {
+        reader.error(node, format!("`{}` is not a URL", short(text)), format!("write for example `{example}`"));
+        return None;
+    };
+    if rest.split('/').next().is_some_and(|host| host.contains('@')) {
+        let place = Place { file: reader.file, spot: Spot::Secret(node.at) };
+        reader.mistakes.error(place, "a URL must not hold a user or a password", "write them under `auth` or `bind`");
+        return None;
+    }
+    Some(scheme)
+}
+
+fn wants_map(reader: Reader<'_>, node: Option<&Node<'_>>) {
+    if let Some(node) = node.filter(|node| node.map().is_none()) {
+        reader.error(node, format!("a map is wanted here, found {}", node.what()), "");
+    }
+}
+
+fn settle(reader: Reader<'_>, node: Option<&Node<'_>>) {
+    let Some(settle) = node.and_then(|node| reader.fields(node, SETTLE, "`settle`")) else { return };
+    for (key, what) in [(SettleKey::StableFor, "stable_for"), (SettleKey::Poll, "poll"), (SettleKey::Timeout, "timeout")] {
+        if let Some(node) = settle.get(key) {
+            reader.span(node, what);
+        }
+    }
+}
+
+fn at_once(reader: Reader<'_>, node: Option<&Node<'_>>, name: &str, read: &mut Read) {
+    if let Some(most) = node.and_then(|node| reader.count(node, "max_parallel", 10_000)) {
         read.limits.insert(name.to_owned(), most);
     }
 }

@@ -13,6 +13,10 @@ use crate::time::Span;
 /// How much longer than its own timeout a connector may take before the driver no longer believes in an answer.
 const GRACE: Span = Span::from_secs(30);
 
+/// How often a before-image is tried, and how long between two tries.
+const IMAGE_TRIES: u32 = 3;
+const IMAGE_PAUSE: Duration = Duration::from_secs(1);
+
 /// What a task found out.
 #[derive(Debug)]
 pub enum Answer {
@@ -53,8 +57,15 @@ pub async fn look(ix: StepIx, asks: Vec<Ask>) -> (StepIx, Answer) {
     (ix, Answer::Looked(seen))
 }
 
-/// Stores the before-image.
+/// Stores the before-image. Nothing is changed by that, so that a connection which breaks is tried again at once: it is
+/// no reason to wake a person.
 pub async fn prepare(ix: StepIx, connector: Arc<dyn Connector>, call: Call, evidence: Arc<dyn Evidence>) -> (StepIx, Answer) {
+    for _ in 1..IMAGE_TRIES {
+        if let Ok(image) = connector.before_image(&call, &*evidence).await {
+            return (ix, Answer::Prepared(Ok(image)));
+        }
+        tokio::time::sleep(IMAGE_PAUSE).await;
+    }
     (ix, Answer::Prepared(connector.before_image(&call, &*evidence).await))
 }
 

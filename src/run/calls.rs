@@ -26,6 +26,8 @@ pub struct Desk {
     pub folder: Arc<Path>,
     /// Under it, each attempt has a place for its files.
     pub scratch: PathBuf,
+    /// Where before-images are.
+    pub evidence: PathBuf,
 }
 
 impl Desk {
@@ -74,6 +76,9 @@ impl Desk {
             identity: state.facts(ix).identity.clone(),
             folder: Arc::clone(&self.folder),
             scratch: self.scratch.join(format!("{}-{attempt}{tag}", file_name(step.id.as_str()))),
+            targets: Arc::clone(&state.plan.targets),
+            excluded: state.choices.exclude.as_slice().into(),
+            before_image: state.facts(ix).before_image.as_ref().map(|image| self.evidence.join(&image.sha256)),
             timeout: None,
             effect: step.effect(),
             probed: step.is_probed(),

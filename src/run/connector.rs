@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::event::{EvidenceRef, Identity, Outcome, Outputs};
-use crate::plan::{StepId, Verdict};
+use crate::plan::{StepId, Targets, Verdict};
 use crate::time::Span;
 
 /// One call of an action with every expression resolved. Secrets are still references.
@@ -34,6 +34,12 @@ pub struct Call {
     pub folder: Arc<std::path::Path>,
     /// A folder of this attempt, for output files; made by the connector when it needs it.
     pub scratch: PathBuf,
+    /// The targets file, for actions that name a target.
+    pub targets: Arc<Targets>,
+    /// Names that a person left out with `--exclude`, recorded.
+    pub excluded: Arc<[String]>,
+    /// The file with the before-image of the attempt, once there is one.
+    pub before_image: Option<PathBuf>,
     /// Of this attempt.
     pub timeout: Option<Span>,
     /// The step's effect class.
@@ -117,12 +123,44 @@ pub struct Description {
 /// One finding of a preflight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// True if a run must not start.
-    pub fatal: bool,
-    /// True if the target could not be reached at all.
-    pub unreachable: bool,
+    /// What it means for a run.
+    pub level: Level,
     /// For people.
     pub message: String,
+}
+
+/// What a finding means for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Good to know; shown by `check --connect`.
+    Fact,
+    /// Worth a look; a run may start.
+    Warning,
+    /// A run must not start.
+    Fatal,
+    /// The target could not be reached at all; a run must not start.
+    Unreachable,
+}
+
+/// What an action's effect is bound to, found before anything starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pin {
+    /// The action acts on what its arguments name; there is no object to bind it to.
+    NotNeeded,
+    /// Exactly one object was found.
+    Bound {
+        /// What pins it; what an attempt is made on, and nothing else.
+        identity: Identity,
+        /// One line for people.
+        seen: String,
+    },
+    /// None was found, several were, or it could not be looked for. A run must not start.
+    Cannot {
+        /// True if the target could not be reached.
+        unreachable: bool,
+        /// For people: what was found and what to do.
+        reason: String,
+    },
 }
 
 /// Reads a system. Never changes it.
@@ -130,6 +168,12 @@ pub struct Finding {
 pub trait Look: Send + Sync {
     /// What can be checked before anything starts: programs, files, rights, secrets.
     async fn preflight(&self, call: &Call) -> Vec<Finding>;
+
+    /// Finds the object that the effect is to be bound to for the whole run. Asked once, at its start; for a step
+    /// whose arguments are not known then, the first look binds it ([`Observation::identity`]).
+    async fn pin(&self, _call: &Call) -> Pin {
+        Pin::NotNeeded
+    }
 
     /// What [`Connector::apply`] would do, in words.
     async fn describe(&self, call: &Call) -> Description;
@@ -160,7 +204,7 @@ pub trait Connector: Look {
     async fn apply(&self, call: &Call) -> Outcome;
 
     /// Takes it back, with the before-image if there is one.
-    async fn undo(&self, call: &Call, before_image: Option<&EvidenceRef>) -> Outcome;
+    async fn undo(&self, call: &Call, before_image: Option<&[u8]>) -> Outcome;
 }
 
 /// Where evidence is kept.

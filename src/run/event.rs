@@ -84,6 +84,10 @@ pub struct Choices {
 /// What pins an object: never only a name. Free-form pairs, such as `objectGUID` or `service` and `host`.
 pub type Identity = BTreeMap<String, String>;
 
+/// The key of an [`Identity`] that names the server which was asked. All further looks and effects of the step go
+/// there; it says nothing of what the object is.
+pub const VIA: &str = "dc";
+
 /// A file under `evidence/`, named by its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EvidenceRef {

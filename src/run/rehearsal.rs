@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::connector::{Call, Connector, Description, Evidence, Finding, Look, Observation, Quiescence};
+use super::connector::{Call, Connector, Description, Evidence, Finding, Look, Observation, Pin, Quiescence};
 use super::event::{ConditionSeen, Coverage, EvidenceRef, Holding, Outcome};
 use crate::plan::action::Effect;
 use crate::plan::{OnFailure, Plan, Verdict, Work};
@@ -48,6 +48,10 @@ impl Described {
 impl Look for Described {
     async fn preflight(&self, call: &Call) -> Vec<Finding> {
         self.look.preflight(call).await
+    }
+
+    async fn pin(&self, call: &Call) -> Pin {
+        self.look.pin(call).await
     }
 
     async fn describe(&self, call: &Call) -> Description {
@@ -88,7 +92,7 @@ impl Connector for Described {
         }
     }
 
-    async fn undo(&self, call: &Call, _before_image: Option<&EvidenceRef>) -> Outcome {
+    async fn undo(&self, call: &Call, _before_image: Option<&[u8]>) -> Outcome {
         self.describe_only(call, Coverage::OnlyParsed).await
     }
 }

@@ -184,10 +184,20 @@ fn rehearsed(state: &RunState, board: &Board, page: &Page) -> Vec<String> {
             None => row.word.as_str(),
         };
         let id = fit(&line(row.id.as_str()), ids);
-        let first = facts.described.first().or(row.note.as_ref()).map_or(String::new(), |text| line(text.trim()).into_owned());
-        out.push(cut(&format!("{id} {coverage:<14} {first}"), page.width).trim_end().to_owned());
-        for more in facts.described.iter().skip(1) {
-            out.push(cut(&format!("{} {:14} {}", pad("", ids), "", line(more.trim_end())), page.width));
+        let head = format!("{id} {coverage:<14} ");
+        let told = if facts.described.is_empty() { row.note.as_slice() } else { facts.described.as_slice() };
+        // Whole, over as many lines as it takes: an identity that is cut off in the middle is none.
+        let mut left = head.clone();
+        for text in told {
+            let indent = text.len() - text.trim_start().len();
+            let room = page.width.saturating_sub(width(&head) + indent).max(24);
+            for part in wrap(&line(text.trim()), room) {
+                out.push(format!("{left}{}{part}", " ".repeat(indent)));
+                left = pad("", width(&head));
+            }
+        }
+        if told.is_empty() {
+            out.push(head.trim_end().to_owned());
         }
     }
     out

@@ -166,7 +166,7 @@ pub fn plan(steps: Vec<(Step, &[&str])>) -> Plan {
         max_parallel: 8,
         window: None,
         params: Map::new(),
-        targets,
+        targets: std::sync::Arc::new(targets),
         folder: std::path::PathBuf::from("."),
         index,
         groups,

@@ -23,6 +23,7 @@ fn generic(name: &'static str, effect: Effect, args: Vec<ArgSpec>) -> ActionSpec
         generic: true,
         destructive: false,
         undo: UndoGrade::None,
+        discovers: false,
         outputs: Vec::new(),
     }
 }
@@ -59,6 +60,7 @@ pub fn catalogue() -> Catalogue {
         generic: false,
         outputs: vec!["state"],
         undo: UndoGrade::Full,
+        discovers: false,
         ..generic(
             "test.service",
             Effect::Ensure,
@@ -77,6 +79,7 @@ pub fn catalogue() -> Catalogue {
         generic: false,
         destructive: true,
         undo: UndoGrade::Lossy,
+        discovers: false,
         outputs: vec!["guid"],
         ..generic(
             "test.user.delete",

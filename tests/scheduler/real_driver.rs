@@ -37,8 +37,14 @@ struct Systems {
     ended: Option<Outcome>,
     /// The wall clock jumps after so many seconds by so many.
     jump: Option<(u64, i64)>,
+    /// What step `a` was bound to before anything started.
+    pinned: Option<&'static str>,
+    /// The object that a look finds.
+    object: Option<&'static str>,
     /// What was done.
     done: Arc<Mutex<Vec<String>>>,
+    /// The calls of attempts.
+    calls: Arc<Mutex<Vec<Call>>>,
 }
 
 #[async_trait]
@@ -53,7 +59,8 @@ impl Look for Systems {
 
     async fn probe(&self, call: &Call) -> Observation {
         let done = self.done.lock().expect("one thread").iter().any(|line| line == call.step.as_str());
-        Observation { verdict: if done { Verdict::Done } else { Verdict::NotDone }, ..Observation::unknown("looked") }
+        let identity = self.object.map(|object| ("object".to_owned(), object.to_owned())).into_iter().collect();
+        Observation { verdict: if done { Verdict::Done } else { Verdict::NotDone }, identity, ..Observation::unknown("looked") }
     }
 
     async fn quiesce(&self, _call: &Call) -> Quiescence {
@@ -73,10 +80,11 @@ impl Look for Systems {
 impl Connector for Systems {
     async fn before_image(&self, _call: &Call, _evidence: &dyn Evidence) -> Result<Option<EvidenceRef>, String> {
         sleep(Duration::from_secs(self.image)).await;
-        Ok(None)
+        Ok(self.object.map(|object| EvidenceRef { sha256: object.to_owned(), bytes: 1, kind: "before-image".to_owned() }))
     }
 
     async fn apply(&self, call: &Call) -> Outcome {
+        self.calls.lock().expect("one thread").push(call.clone());
         if self.apply > 0 {
             sleep(Duration::from_secs(self.apply)).await;
         }
@@ -87,7 +95,7 @@ impl Connector for Systems {
         Outcome::Applied { outputs: Outputs::new() }
     }
 
-    async fn undo(&self, _call: &Call, _before_image: Option<&EvidenceRef>) -> Outcome {
+    async fn undo(&self, _call: &Call, _before_image: Option<&[u8]>) -> Outcome {
         Outcome::NotSent { reason: String::new() }
     }
 }
@@ -157,18 +165,28 @@ fn run(plan: Plan, systems: Systems, wait: bool, requests: Vec<(u64, Request)>) 
     let end = runtime.block_on(async {
         let (sender, inbox) = mpsc::channel(8);
         let clock = Virtual(Instant::now(), systems.jump);
+        let first = systems.pinned.iter().map(|object| Event::IdentityPinned {
+            step: crate::story::step_id("a"),
+            identity: BTreeMap::from([("object".to_owned(), (*object).to_owned())]),
+        });
+        let opening = [run_started(Choices::default()), lock()].into_iter().chain(first).collect();
         let mut driver = Driver::new(Parts {
             scheduler: Scheduler::new(Arc::new(plan)),
             journal: Box::new(Memory(Arc::clone(&records))),
             registry: Arc::new(One(Arc::new(systems))),
-            desk: Desk { run: Arc::from("run"), folder: Arc::from(Path::new("/")), scratch: PathBuf::from("/scratch") },
+            desk: Desk {
+                run: Arc::from("run"),
+                folder: Arc::from(Path::new("/")),
+                scratch: PathBuf::from("/scratch"),
+                evidence: PathBuf::from("/evidence"),
+            },
             evidence: Arc::new(Nothing),
             clock: Arc::new(clock),
             people: Box::new(Later { wait }),
             observer: Box::new(Nothing),
             requests: inbox,
         });
-        driver.open_with(vec![run_started(Choices::default()), lock()], None).expect("in memory");
+        driver.open_with(opening, None).expect("in memory");
         let posting = async {
             for (after, request) in requests {
                 sleep(Duration::from_secs(after)).await;
@@ -269,4 +287,41 @@ fn a_failure_that_stops_lets_others_end_and_starts_nothing() {
     let systems = Systems { apply: 5, outcomes: BTreeMap::from([("a".to_owned(), refused)]), ..Systems::default() };
     let (end, events) = run(plan(steps), systems, false, Vec::new());
     assert_eq!((end.exit, intents(&events)), (Exit::Failed, vec!["a 1".to_owned(), "b 1".to_owned()]));
+}
+
+/// The identities that were pinned, the intents' identities, and where the attempts found their before-images.
+fn bound(systems: Systems) -> (Vec<String>, Vec<String>, Vec<String>) {
+    let destroys = action("a", Effect::Cas).acting(|action| action.destructive = true);
+    let calls = Arc::clone(&systems.calls);
+    let (end, events) = run(plan(vec![destroys]), systems, true, Vec::new());
+    assert_eq!(end.exit, Exit::Done);
+    let object = |identity: &BTreeMap<String, String>| identity.get("object").cloned();
+    let pins = events.iter().filter_map(|event| match event {
+        Event::IdentityPinned { identity, .. } => object(identity),
+        _ => None,
+    });
+    let intents = events.iter().filter_map(|event| match event {
+        Event::AttemptStarted { identity, .. } => object(identity),
+        _ => None,
+    });
+    let images = calls.lock().expect("one thread");
+    let images = images.iter().filter_map(|call| Some(call.before_image.as_ref()?.display().to_string()));
+    (pins.collect(), intents.collect(), images.collect())
+}
+
+#[test]
+fn a_step_that_is_bound_to_nothing_is_bound_to_what_its_first_look_finds() {
+    let found = bound(Systems { object: Some("g1"), ..Systems::default() });
+    assert_eq!(found, (vec!["g1".to_owned()], vec!["g1".to_owned()], vec!["/evidence/g1".to_owned()]));
+}
+
+#[test]
+fn a_step_that_is_bound_stays_bound_whatever_a_look_finds() {
+    let found = bound(Systems { pinned: Some("g1"), object: Some("g2"), ..Systems::default() });
+    assert_eq!(found, (vec!["g1".to_owned()], vec!["g1".to_owned()], vec!["/evidence/g2".to_owned()]));
+}
+
+#[test]
+fn a_step_without_an_object_is_bound_to_nothing() {
+    assert_eq!(bound(Systems::default()), (Vec::new(), Vec::new(), Vec::new()));
 }

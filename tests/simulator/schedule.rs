@@ -233,7 +233,12 @@ fn process(
 }
 
 fn desk() -> Desk {
-    Desk { run: Arc::from("run"), folder: Arc::from(Path::new("/")), scratch: PathBuf::from("/scratch") }
+    Desk {
+        run: Arc::from("run"),
+        folder: Arc::from(Path::new("/")),
+        scratch: PathBuf::from("/scratch"),
+        evidence: PathBuf::from("/evidence"),
+    }
 }
 
 /// Starts the run, or takes it over; people may have decided while nobody held it.

@@ -329,7 +329,7 @@ impl Connector for SimConnector {
         }
     }
 
-    async fn undo(&self, _call: &Call, _before_image: Option<&EvidenceRef>) -> Outcome {
+    async fn undo(&self, _call: &Call, _before_image: Option<&[u8]>) -> Outcome {
         Outcome::NotSent { reason: "not simulated".to_owned() }
     }
 }

@@ -122,7 +122,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
         max_parallel: 8,
         window: None,
         params: Map::new(),
-        targets: Targets { roles, ..Targets::default() },
+        targets: std::sync::Arc::new(Targets { roles, ..Targets::default() }),
         folder: std::path::PathBuf::new(),
         index,
         groups: BTreeMap::new(),

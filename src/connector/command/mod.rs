@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use super::redact::Redactor;
 use super::text;
 use crate::plan::Verdict;
-use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Look, Observation, Quiescence};
+use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Level, Look, Observation, Quiescence};
 use crate::run::event::{EvidenceRef, Identity, Outcome};
 use crate::secret::SecretRef;
 use crate::time::Span;
@@ -176,7 +176,7 @@ impl Connector for Command {
         }
     }
 
-    async fn undo(&self, _call: &Call, _before_image: Option<&EvidenceRef>) -> Outcome {
+    async fn undo(&self, _call: &Call, _before_image: Option<&[u8]>) -> Outcome {
         Outcome::NotSent { reason: "a command has no undo of its own; its author may give it one".to_owned() }
     }
 }
@@ -446,11 +446,11 @@ fn unavailable(secret: &SecretRef, call: &Call) -> Option<String> {
 }
 
 fn warning(message: String) -> Finding {
-    Finding { fatal: false, unreachable: false, message }
+    Finding { level: Level::Warning, message }
 }
 
 fn fatal(message: String) -> Finding {
-    Finding { fatal: true, unreachable: false, message }
+    Finding { level: Level::Fatal, message }
 }
 
 fn describe(call: &Call) -> Vec<String> {

@@ -64,7 +64,8 @@ impl Driver {
             Work::Gate(_) | Work::Checkpoint => None,
         };
         let probed = step.is_probed() || doing == Doing::Confirm;
-        let (mut verdict, text, outputs) = match (seen.next(), probed) {
+        let last = seen.next();
+        let (mut verdict, text, outputs) = match (last, probed) {
             (Some(observation), true) => {
                 let (verdict, text) = calls::judge(state, ix, probe, observation);
                 (Some(verdict), text, observation.outputs.clone())
@@ -75,6 +76,10 @@ impl Driver {
             }
             (_, false) => (None, String::new(), Outputs::new()),
         };
+        // A step whose arguments were not known at the start is bound to what its first look finds.
+        let facts = state.facts(ix);
+        let unbound = matches!(doing, Doing::Look(_)) && facts.attempts == 0 && facts.identity.is_empty();
+        let identity = last.filter(|_| unbound).map(|seen| seen.identity.clone()).unwrap_or_default();
         let assumed = state.rests_on_described(ix);
         rehearsal::assume(assumed, &mut judged);
         if assumed && verdict.is_some_and(|verdict| verdict != Verdict::Done) {
@@ -86,6 +91,9 @@ impl Driver {
             _ => (Phase::Manual, 0),
         };
         let step = step.id.clone();
+        if !identity.is_empty() {
+            self.record(Event::IdentityPinned { step: step.clone(), identity })?;
+        }
         self.record(Event::ProbeFinished {
             step,
             attempt,

@@ -132,8 +132,9 @@ impl Driver {
         attempt: u32,
         before_image: Option<crate::run::event::EvidenceRef>,
         connector: Arc<dyn Connector>,
-        call: crate::run::connector::Call,
+        mut call: crate::run::connector::Call,
     ) -> Result<(), Trouble> {
+        call.before_image = before_image.as_ref().map(|image| self.parts.desk.evidence.join(&image.sha256));
         let step = self.state().plan.step(ix);
         self.must_publish |= step.is_destructive() || step.point_of_no_return;
         self.record(Event::AttemptStarted { step: self.id(ix), attempt, identity: call.identity.clone(), before_image })?;

@@ -1,0 +1,221 @@
+//! `ad.*` and `ldap.*`: Active Directory and other LDAP directories.
+//!
+//! ```text
+//! actions/  one file per action: what it means, what it does          (decides with guard, find, image)
+//! guard     may this object be destroyed? pure, over facts
+//! facts     reads what the guard needs to know
+//! find      from a SIP address to exactly one object, or to why not
+//! bound     what a step is bound to, and the server that it is bound to
+//! by_hand   the commands that a person would type
+//! image     the before-image: what a deletion destroys, and what a restore puts back
+//! topology  the domain controllers, from the directory itself
+//! session   one connection: reading apart from writing                (the only place that knows ldap3)
+//! outcome   what the result of a write means
+//! tls       the one constructor of a TLS configuration
+//! target    a directory of the targets file
+//! args      the arguments of a call, read into types
+//! dn filter guid sid descriptor entry     values, built by types only
+//! ```
+//!
+//! An object is found by name once, and from then on addressed by `<GUID=…>` alone: a name may be taken by another
+//! object at any time. That it is gone is believed only when its tombstone was seen.
+
+pub mod actions;
+pub mod args;
+pub mod bound;
+pub mod by_hand;
+pub mod descriptor;
+pub mod dn;
+pub mod entry;
+pub mod facts;
+pub mod filter;
+pub mod find;
+pub mod guard;
+pub mod guid;
+pub mod image;
+pub mod outcome;
+pub mod preflight;
+pub mod session;
+pub mod sid;
+pub mod target;
+pub mod tls;
+pub mod topology;
+
+use async_trait::async_trait;
+
+use self::actions::Action;
+use self::session::{Dialer, OpenError, ReadError, Session, Trouble};
+use self::target::Target;
+use crate::connector::Options;
+use crate::connector::text::one_line;
+use crate::plan::action::Effect;
+use crate::plan::{ActionSpec, Targets};
+use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Level, Look, Observation, Pin, Quiescence};
+use crate::run::event::{EvidenceRef, Outcome};
+use crate::time::Span;
+
+/// The connector: the actions on directories, and what they share.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    dialer: Dialer,
+    /// No wait is longer; set by the lab.
+    longest_wait: Option<Span>,
+}
+
+/// What the plan language knows of these actions.
+#[must_use]
+pub fn specs() -> Vec<ActionSpec> {
+    actions::ALL.iter().map(|action| action.spec()).collect()
+}
+
+/// Why something could not be looked at. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoAnswer {
+    /// The server could not be reached at all.
+    pub unreachable: bool,
+    /// For people.
+    pub reason: String,
+}
+
+impl From<OpenError> for NoAnswer {
+    fn from(error: OpenError) -> Self {
+        NoAnswer { unreachable: error.kind == Trouble::Unreachable, reason: error.message }
+    }
+}
+
+impl From<ReadError> for NoAnswer {
+    fn from(error: ReadError) -> Self {
+        NoAnswer { unreachable: false, reason: error.message }
+    }
+}
+
+impl From<String> for NoAnswer {
+    fn from(reason: String) -> Self {
+        NoAnswer { unreachable: false, reason }
+    }
+}
+
+impl NoAnswer {
+    /// As a finding that keeps a run from starting.
+    fn finding(self) -> Finding {
+        Finding { level: if self.unreachable { Level::Unreachable } else { Level::Fatal }, message: self.reason }
+    }
+
+    /// As the answer to what a step should be bound to.
+    fn pin(self) -> Pin {
+        Pin::Cannot { unreachable: self.unreachable, reason: self.reason }
+    }
+}
+
+/// Foreign text, safe to print.
+fn shown(text: &str) -> String {
+    one_line(text, 300)
+}
+
+impl Directory {
+    /// A connector that waits no longer than the options allow. Its clones share what they remember of refused logons.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Directory { dialer: Dialer::default(), longest_wait: options.longest_wait }
+    }
+
+    /// The directory that a call names.
+    fn target(&self, call: &Call) -> Result<Target, String> {
+        Target::read(&call.targets, &args::needed(call, "directory")?, self.longest_wait)
+    }
+
+    /// A session with the server that the step is bound to; with the one that the target names as long as it is bound to
+    /// none.
+    async fn open(&self, call: &Call) -> Result<Session, NoAnswer> {
+        let target = self.target(call)?;
+        Ok(self.dialer.open(&target, &bound::server(&call.identity)).await?)
+    }
+
+    /// Everything that can be told of a directory of the targets file, good and bad. Changes nothing.
+    pub async fn survey(&self, targets: &Targets, name: &str) -> Vec<Finding> {
+        match Target::read(targets, name, self.longest_wait) {
+            Ok(target) => preflight::survey(&self.dialer, &target).await,
+            Err(message) => vec![Finding { level: Level::Fatal, message }],
+        }
+    }
+
+    fn action(call: &Call) -> Result<&'static dyn Action, String> {
+        actions::named(&call.uses).ok_or_else(|| format!("`{}` is no action on a directory", shown(&call.uses)))
+    }
+}
+
+#[async_trait]
+impl Look for Directory {
+    async fn preflight(&self, call: &Call) -> Vec<Finding> {
+        match Self::action(call) {
+            Ok(action) => action.preflight(self, call).await,
+            Err(message) => vec![Finding { level: Level::Fatal, message }],
+        }
+    }
+
+    async fn pin(&self, call: &Call) -> Pin {
+        match Self::action(call) {
+            Ok(action) => action.pin(self, call).await,
+            Err(reason) => NoAnswer::from(reason).pin(),
+        }
+    }
+
+    async fn describe(&self, call: &Call) -> Description {
+        match Self::action(call) {
+            Ok(action) => action.describe(self, call).await,
+            Err(why) => Description { lines: vec![why], rehearsable: false, outputs: serde_json::Map::new() },
+        }
+    }
+
+    async fn probe(&self, call: &Call) -> Observation {
+        match Self::action(call) {
+            Ok(action) => action.probe(self, call).await,
+            Err(why) => Observation::unknown(why),
+        }
+    }
+
+    /// LDAP has no way to ask after an earlier request. What makes a late one harmless is how it is addressed.
+    async fn quiesce(&self, call: &Call) -> Quiescence {
+        let reads = Self::action(call).is_ok_and(|action| action.spec().effect == Effect::Read);
+        let seen = if reads {
+            "a look changes nothing"
+        } else {
+            "the connection of that attempt is gone, and LDAP keeps no request beyond it; one that is carried out late still \
+             finds the same object by its identity and in the approved state, or changes nothing"
+        };
+        Quiescence::Quiet { seen: seen.to_owned(), ended: None }
+    }
+
+    /// What a read step saw has been seen by the attempt itself.
+    fn has_probe(&self, uses: &str) -> bool {
+        actions::named(uses).is_some_and(|action| action.spec().effect != Effect::Read)
+    }
+
+    fn by_hand(&self, call: &Call) -> Vec<String> {
+        match Self::action(call) {
+            Ok(action) => action.by_hand(self, call),
+            Err(why) => vec![format!("# {why}")],
+        }
+    }
+}
+
+#[async_trait]
+impl Connector for Directory {
+    async fn before_image(&self, call: &Call, evidence: &dyn Evidence) -> Result<Option<EvidenceRef>, String> {
+        Self::action(call)?.before_image(self, call, evidence).await
+    }
+
+    async fn apply(&self, call: &Call) -> Outcome {
+        match Self::action(call) {
+            Ok(action) => action.apply(self, call).await,
+            Err(reason) => Outcome::NotSent { reason },
+        }
+    }
+
+    async fn undo(&self, call: &Call, before_image: Option<&[u8]>) -> Outcome {
+        match Self::action(call) {
+            Ok(action) => action.undo(self, call, before_image).await,
+            Err(reason) => Outcome::NotSent { reason },
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! A lab's folder: the world, the audit, certificates, passwords, the targets file, and how to reach the process.
+//!
+//! Every file is written beside itself and renamed into place, so that a killed lab leaves the old one or the new one.
+//! Nothing is synced: the world outlives the process, not a power cut.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::contoso::{self, ACCOUNTS, CONTROLLERS};
+use super::directory::ids::Guid;
+use super::directory::store::Replica;
+use super::directory::well_known::REALM;
+use super::fault::Faults;
+use crate::error::Exit;
+
+/// What went wrong with a lab, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Trouble {
+    /// Lower case, without a final stop.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// How the program ends for it.
+    pub exit: Exit,
+}
+
+impl Trouble {
+    /// A trouble without advice.
+    pub fn new(message: impl Into<String>) -> Self {
+        Trouble { message: message.into(), hint: String::new(), exit: Exit::Failed }
+    }
+
+    /// With advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// With another end than `Exit::Failed`.
+    #[must_use]
+    pub fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+}
+
+/// The ports of one domain controller, all on 127.0.0.1. Zero until they are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    /// LDAP over TLS.
+    pub ldaps: u16,
+    /// LDAP, with StartTLS.
+    pub ldap: u16,
+    /// The global catalog over TLS.
+    pub gc_tls: u16,
+    /// The global catalog, with StartTLS.
+    pub gc: u16,
+}
+
+/// What `lab.json` holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Running {
+    /// The process.
+    pub pid: u32,
+    /// Where it takes orders.
+    pub control: u16,
+    /// What an order must carry.
+    pub token: String,
+    /// Where its domain controllers answer, by name.
+    pub ports: BTreeMap<String, Ports>,
+}
+
+/// A lab's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    dir: PathBuf,
+}
+
+impl Files {
+    /// The folder of that path.
+    #[must_use]
+    pub fn at(dir: &Path) -> Self {
+        Files { dir: std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()) }
+    }
+
+    /// The folder where the person's state is kept.
+    ///
+    /// # Errors
+    /// There is no such place.
+    pub fn usual() -> Result<Self, Trouble> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let state = if cfg!(windows) {
+            set("LOCALAPPDATA")
+        } else {
+            set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))
+        };
+        let none = || Trouble::new("there is no folder to keep a lab in").hint("`--dir DIR` or `RELEVO_LAB` names one");
+        Ok(Self::at(&state.ok_or_else(none)?.join("relevo").join("lab")))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The certificate authority's certificate.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    /// A file of the certificate authority.
+    #[must_use]
+    pub fn pki(&self, name: &str) -> PathBuf {
+        self.dir.join("pki").join(name)
+    }
+
+    /// The targets file.
+    #[must_use]
+    pub fn targets(&self) -> PathBuf {
+        self.dir.join("targets.yaml")
+    }
+
+    /// The audit.
+    #[must_use]
+    pub fn audit(&self) -> PathBuf {
+        self.dir.join("audit.jsonl")
+    }
+
+    /// What the process says when it cannot go on.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("lab.log")
+    }
+
+    /// Held by the process as long as it lives.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.dir.join("lab.lock")
+    }
+
+    /// The password of an account.
+    #[must_use]
+    pub fn password(&self, account: &str) -> PathBuf {
+        self.dir.join(format!("{account}.password"))
+    }
+
+    fn running_file(&self) -> PathBuf {
+        self.dir.join("lab.json")
+    }
+
+    fn world(&self) -> PathBuf {
+        self.dir.join("world")
+    }
+
+    fn snapshots(&self) -> PathBuf {
+        self.dir.join("snapshots")
+    }
+
+    /// Makes the folder and what a lab needs in it before it can start.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn prepare(&self) -> Result<(), Trouble> {
+        for folder in [self.dir.clone(), self.dir.join("pki"), self.world(), self.snapshots()] {
+            fs::create_dir_all(&folder).map_err(|error| cannot("make", &folder, &error))?;
+        }
+        restrict(&self.dir).map_err(|error| cannot("protect", &self.dir, &error))?;
+        for (account, _) in ACCOUNTS {
+            let file = self.password(account);
+            if !file.exists() {
+                self.write(&file, format!("Lab-{}", Guid::random()).as_bytes())?;
+            }
+        }
+        super::pki::ensure(self)
+    }
+
+    /// Writes a file in one piece, for its owner alone.
+    ///
+    /// # Errors
+    /// It cannot be written; the old one is still there.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+        let failed = |error: std::io::Error| cannot("write", path, &error);
+        let beside = path.with_extension("new");
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        for_owner(&mut options);
+        options.open(&beside).and_then(|mut file| file.write_all(bytes)).map_err(failed)?;
+        fs::rename(&beside, path).map_err(failed)
+    }
+
+    /// Whether there is a world already.
+    #[must_use]
+    pub fn has_world(&self) -> bool {
+        CONTROLLERS.iter().all(|name| self.world().join(format!("{name}.json")).exists())
+    }
+
+    /// Reads the world, or makes a fresh one if there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not one of this version.
+    pub fn load(&self) -> Result<(Vec<Replica>, Faults), Trouble> {
+        if !self.has_world() {
+            let (replicas, faults) = self.fresh()?;
+            self.save_faults(&faults)?;
+            replicas.iter().try_for_each(|replica| self.save(replica))?;
+            return Ok((replicas, faults));
+        }
+        let mut replicas = Vec::new();
+        for name in CONTROLLERS {
+            let mut replica: Replica = Self::read(&self.world().join(format!("{name}.json")))?;
+            replica.index();
+            replicas.push(replica);
+        }
+        let faults = self.world().join("faults.json");
+        let faults = if faults.exists() { Self::read(&faults)? } else { Faults::default() };
+        Ok((replicas, faults))
+    }
+
+    /// A fresh world, not yet written.
+    ///
+    /// # Errors
+    /// The passwords cannot be read.
+    pub fn fresh(&self) -> Result<(Vec<Replica>, Faults), Trouble> {
+        let mut passwords = BTreeMap::new();
+        for (account, _) in ACCOUNTS {
+            let file = self.password(account);
+            let text = fs::read_to_string(&file).map_err(|error| cannot("read", &file, &error))?;
+            passwords.insert((*account).to_owned(), text.trim_end().to_owned());
+        }
+        let replicas = contoso::build(&passwords, jiff::Timestamp::now().as_millisecond());
+        Ok((replicas.into(), Faults::default()))
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Trouble> {
+        let bytes = fs::read(path).map_err(|error| cannot("read", path, &error))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Trouble::new(format!("{} is not what a lab of this version writes: {error}", path.display()))
+                .hint("`relevo lab down`, then `relevo lab reset`, starts a fresh world")
+        })
+    }
+
+    /// Writes a replica.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&self, replica: &Replica) -> Result<(), Trouble> {
+        self.write_json(&self.world().join(format!("{}.json", replica.name)), replica)
+    }
+
+    /// Writes the faults.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn save_faults(&self, faults: &Faults) -> Result<(), Trouble> {
+        self.write_json(&self.world().join("faults.json"), faults)
+    }
+
+    fn write_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), Trouble> {
+        let bytes = serde_json::to_vec(value).map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?;
+        self.write(path, &bytes)
+    }
+
+    /// How to reach the process; also where the one before it answered.
+    #[must_use]
+    pub fn running(&self) -> Option<Running> {
+        serde_json::from_slice(&fs::read(self.running_file()).ok()?).ok()
+    }
+
+    /// Says how to reach the process.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn say_running(&self, running: &Running) -> Result<(), Trouble> {
+        self.write_json(&self.running_file(), running)
+    }
+
+    /// Copies the world.
+    ///
+    /// # Errors
+    /// The name cannot be one of a folder, or the copy fails.
+    pub fn snapshot(&self, name: &str) -> Result<(), Trouble> {
+        let to = self.snapshots().join(checked(name)?);
+        copy(&self.world(), &to)
+    }
+
+    /// Puts a copy in place of the world.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn restore(&self, name: &str) -> Result<(), Trouble> {
+        let from = self.snapshots().join(checked(name)?);
+        if !from.is_dir() {
+            let names = self.snapshot_names().join(", ");
+            let hint = if names.is_empty() { "there are none".to_owned() } else { format!("there are {names}") };
+            return Err(Trouble::new(format!("the lab has no snapshot `{name}`")).hint(hint));
+        }
+        copy(&from, &self.world())
+    }
+
+    /// The names of all copies.
+    #[must_use]
+    pub fn snapshot_names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.snapshots()).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    }
+
+    /// Takes the world and its audit away. Certificates, passwords and ports stay.
+    ///
+    /// # Errors
+    /// They cannot be removed.
+    pub fn forget(&self) -> Result<(), Trouble> {
+        for name in CONTROLLERS.iter().map(|name| format!("{name}.json")).chain(["faults.json".to_owned()]) {
+            let path = self.world().join(name);
+            if path.exists() {
+                fs::remove_file(&path).map_err(|error| cannot("remove", &path, &error))?;
+            }
+        }
+        if self.audit().exists() {
+            let old = self.dir.join("audit.before.jsonl");
+            fs::rename(self.audit(), &old).map_err(|error| cannot("write", &old, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the targets file for these ports of that address.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_targets(&self, ports: &BTreeMap<String, Ports>, account: &str, address: &str) -> Result<(), Trouble> {
+        let text = targets(ports, account, address);
+        if fs::read_to_string(self.targets()).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        self.write(&self.targets(), text.as_bytes())
+    }
+}
+
+/// The targets file of a lab. A domain controller other than the URL's is asked at the URL's port, and a global
+/// catalog at 3269; here each has ports of its own, so every such address is mapped.
+fn targets(ports: &BTreeMap<String, Ports>, account: &str, address: &str) -> String {
+    use std::fmt::Write as _;
+    let first = ports.get(CONTROLLERS[0]).copied().unwrap_or_default();
+    let mut text = format!(
+        "# Written by `relevo lab up`: a stand-in on this machine. Changes are lost when it starts again.\n\
+relevo_targets: 1\n\
+directories:\n\
+\x20 contoso:\n\
+\x20   url: ldaps://{}.{REALM}:{}\n\
+\x20   ca: ca.pem\n\
+\x20   domain: {REALM}\n\
+\x20   bind: {{ user: svc-mig@{REALM}, password: {{ file: svc-mig.password }} }}\n\
+\x20   addresses:\n",
+        CONTROLLERS[0], first.ldaps
+    );
+    for (name, own) in ports {
+        // The first port may be the usual one, and a key may stand once.
+        let usual = [(636, own.ldaps), (389, own.ldap), (3269, own.gc_tls), (3268, own.gc)];
+        let own_port = Some((first.ldaps, own.ldaps)).filter(|(port, _)| *port != 636);
+        for (port, to) in own_port.into_iter().chain(usual) {
+            let _ = writeln!(text, "      \"{name}.{REALM}:{port}\": \"{address}:{to}\"");
+        }
+    }
+    let quoted = serde_json::Value::from(account).to_string();
+    let _ = write!(
+        text,
+        "    settle: {{ stable_for: 1s, poll: 100ms }}\n\
+groups:\n\
+\x20 directories: [contoso]\n\
+roles:\n"
+    );
+    for role in ["lead", "directory", "change"] {
+        let _ = writeln!(text, "  {role}: [{quoted}]");
+    }
+    text
+}
+
+fn checked(name: &str) -> Result<&str, Trouble> {
+    let fits = !name.is_empty()
+        && name.len() <= 64
+        && !name.starts_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let hint = "letters, digits, `-`, `_` and `.`";
+    if fits { Ok(name) } else { Err(Trouble::new(format!("`{name}` cannot be the name of a snapshot")).hint(hint)) }
+}
+
+/// Copies the files of a folder.
+fn copy(from: &Path, to: &Path) -> Result<(), Trouble> {
+    let failed = |error: std::io::Error| cannot("copy", from, &error);
+    fs::create_dir_all(to).map_err(failed)?;
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.path().extension().is_some_and(|end| end == "json") {
+            fs::copy(entry.path(), to.join(entry.file_name())).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Trouble {
+    Trouble::new(format!("cannot {what} {}: {error}", path.display()))
+}
+
+#[cfg(unix)]
+fn restrict(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &Path) -> std::io::Result<()> {
+    // The person's own state folder is theirs alone already.
+    Ok(())
+}
+
+#[cfg(unix)]
+fn for_owner(options: &mut fs::OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(0o600);
+}
+
+#[cfg(not(unix))]
+fn for_owner(_: &mut fs::OpenOptions) {}

@@ -1,0 +1,25 @@
+//! The lab: a stand-in for all targets, in a process of its own, for learning, trying and testing.
+//!
+//! ```text
+//! process   starting it detached, ending it          control   orders to it, by loopback and token
+//! serve     the process, composed                    files     its folder
+//! world     replicas, faults and audit in memory     contoso   the world that it starts with
+//! fault     what goes wrong on request               audit     what reached it
+//! pki       its certificates                         directory the domain controllers
+//! samba     a real directory instead, where it is installed
+//! ```
+//!
+//! It speaks the real protocols, and nothing in it knows relevo: whatever else speaks LDAP may be its client. It is a
+//! stand-in, and says so.
+
+pub mod audit;
+pub mod contoso;
+pub mod control;
+pub mod directory;
+pub mod fault;
+pub mod files;
+pub mod pki;
+pub mod process;
+pub mod samba;
+pub mod serve;
+pub mod world;
