@@ -15,6 +15,7 @@ pub mod journal;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod plan;
+pub mod remoting;
 pub mod run;
 pub mod secret;
 pub mod time;

@@ -1,0 +1,93 @@
+//! What went wrong, and whether the server can have acted.
+
+use crate::remoting::http::SendError;
+use crate::remoting::psrp::{ErrorRecord, PsrpError};
+use crate::remoting::wsman::{Fault, FaultKind, Malformed, NoResponse};
+
+/// A call without the answer that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No answer at all.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The server says no.
+    #[error(transparent)]
+    Fault(Box<Fault>),
+    /// An answer that is not understood.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+impl CallError {
+    /// `false`: certain that the call had no effect. A fault is certain only where its kind says that the call was turned
+    /// away: others are sent by servers that had begun.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        match self {
+            CallError::Send(error) => error.sent,
+            CallError::Fault(fault) => matches!(fault.kind(), FaultKind::TimedOut | FaultKind::Other),
+            CallError::Malformed(_) => true,
+        }
+    }
+
+    /// What a fault means; `None` for everything else.
+    #[must_use]
+    pub fn fault_kind(&self) -> Option<FaultKind> {
+        match self {
+            CallError::Fault(fault) => Some(fault.kind()),
+            _ => None,
+        }
+    }
+}
+
+impl From<NoResponse> for CallError {
+    fn from(error: NoResponse) -> Self {
+        match error {
+            NoResponse::Fault(fault) => CallError::Fault(fault),
+            NoResponse::Malformed(error) => CallError::Malformed(error),
+        }
+    }
+}
+
+/// Why a shell cannot be used, or why nobody knows how a pipeline ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// What came is no PSRP, or something is not possible now.
+    #[error(transparent)]
+    Psrp(#[from] PsrpError),
+    /// The pool did not open.
+    #[error("the runspace did not open: {}", .error.as_ref().map_or("the server does not say why", |error| error.message()))]
+    NotOpened {
+        /// The server's reason.
+        error: Option<Box<ErrorRecord>>,
+    },
+    /// Time ran out.
+    #[error("{what} took longer than {:.0} s", .after.as_secs_f64())]
+    Deadline {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        after: std::time::Duration,
+    },
+    /// The server ended the command and does not say how the pipeline ended.
+    #[error("the server ended the command and did not say how the pipeline ended")]
+    NoState,
+    /// A pipeline was left before its end, and its connection with it.
+    #[error("a pipeline before was left without waiting for its end, so the shell can only be closed")]
+    Left,
+}
+
+impl ShellError {
+    /// `false`: certain that nothing was done on the server.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        match self {
+            ShellError::Call(error) => error.may_have_acted(),
+            ShellError::Left => false,
+            _ => true,
+        }
+    }
+}

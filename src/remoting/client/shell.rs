@@ -1,0 +1,216 @@
+//! Our own shell: open, run one pipeline after the other, close.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::running::{Limits, Running};
+use super::{CallError, Service, ShellError};
+use crate::remoting::http::Endpoint;
+use crate::remoting::psrp::{CreatePipeline, EventKind, Outgoing, PROTOCOL, Pool, PoolOptions, PoolState};
+use crate::remoting::wsman::{Command, Create, Delete, FaultKind, Receive, Send, names, room};
+
+/// A server that answers "nothing yet" sooner than this would be asked without pause.
+pub(super) const AT_ONCE: Duration = Duration::from_millis(100);
+/// The pause before such a server is asked again.
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a shell is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The session configuration, such as `Microsoft.PowerShell`.
+    pub configuration: String,
+    /// A name for people who look at the server.
+    pub name: Option<String>,
+    /// How long the server waits with an answer when there is nothing to say.
+    pub operation_timeout: Duration,
+    /// How much longer we wait for it.
+    pub slack: Duration,
+    /// How long the server keeps the shell without a sign of us; its own idea if `None`.
+    pub idle_timeout: Option<Duration>,
+    /// How long opening may take, from the creation to the open runspace.
+    pub open_within: Duration,
+    /// The largest envelope in both directions.
+    pub max_envelope_size: u32,
+    /// Limits and wishes of the protocol inside. The size of payloads is computed.
+    pub pool: PoolOptions,
+}
+
+impl Default for Settings {
+    /// PowerShell's own configuration, 20 s per operation and 30 s more, ten minutes idle, a minute to open.
+    fn default() -> Self {
+        Settings {
+            configuration: "Microsoft.PowerShell".to_owned(),
+            name: None,
+            operation_timeout: Duration::from_secs(20),
+            slack: Duration::from_secs(30),
+            idle_timeout: Some(Duration::from_mins(10)),
+            open_within: Duration::from_mins(1),
+            max_envelope_size: crate::remoting::wsman::MAX_ENVELOPE_SIZE,
+            pool: PoolOptions::default(),
+        }
+    }
+}
+
+/// A shell with an open runspace.
+pub struct Shell {
+    /// Absent while a pipeline runs, and for good after one that was left.
+    pub(super) inside: Option<Inside>,
+    /// Another connection to the same shell, for what cannot wait.
+    beside: Service,
+}
+
+/// The connection and the protocol's state, which belong together.
+pub(super) struct Inside {
+    pub(super) service: Service,
+    pub(super) pool: Pool,
+}
+
+impl Shell {
+    /// Creates a shell with the id that the caller chose and wrote down, and waits for its runspace.
+    ///
+    /// # Errors
+    /// [`ShellError::may_have_acted`] is `false` if there is certainly no shell. Otherwise there may be one, with this id:
+    /// [`super::terminate`] removes it.
+    pub async fn open(endpoint: Endpoint, shell_id: Uuid, settings: &Settings) -> Result<Self, ShellError> {
+        let begun = Instant::now();
+        let mut service = Service::new(endpoint, names::configuration(&settings.configuration));
+        service.operation_timeout = settings.operation_timeout;
+        service.slack = settings.slack;
+        service.max_envelope_size = settings.max_envelope_size;
+        let mut options = settings.pool.clone();
+        options.payload = payload(&service);
+        let mut pool = Pool::new(shell_id, options);
+        let create = Create {
+            shell_id: Some(upper(shell_id)),
+            name: settings.name.clone(),
+            input_streams: "stdin pr".to_owned(),
+            output_streams: "stdout".to_owned(),
+            idle_timeout: settings.idle_timeout,
+            creation: pool.open()?,
+            protocol_version: Some(format!("{}.{}", PROTOCOL.0, PROTOCOL.1)),
+        };
+        let created = service.call(&create).await.map_err(ShellError::Call)?;
+        service.shell_id = Some(created.shell_id);
+        let beside = service.another();
+        let mut inside = Inside { service, pool };
+        let late = || ShellError::Deadline { what: "opening the runspace", after: settings.open_within };
+        while inside.pool.state() != PoolState::Opened {
+            let left = settings.open_within.checked_sub(begun.elapsed()).ok_or_else(late)?;
+            tokio::time::timeout(left, inside.pool_events()).await.map_err(|_| late())??;
+        }
+        Ok(Shell { inside: Some(inside), beside })
+    }
+
+    /// The id by which the server knows the shell.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.beside.shell_id.as_deref().unwrap_or_default()
+    }
+
+    /// Starts a pipeline. Its id, also the caller's to choose, must be new.
+    ///
+    /// # Errors
+    /// [`ShellError::may_have_acted`] tells whether the pipeline can have begun.
+    pub async fn run(&mut self, id: Uuid, pipeline: CreatePipeline, limits: Limits) -> Result<Running<'_>, ShellError> {
+        let mut inside = self.inside.take().ok_or(ShellError::Left)?;
+        let payloads = match inside.pool.create(id, pipeline) {
+            Ok(payloads) => payloads,
+            Err(error) => {
+                self.inside = Some(inside);
+                return Err(error.into());
+            }
+        };
+        let mut payloads = payloads.into_iter();
+        let command = Command { command_id: Some(upper(id)), arguments: payloads.next().unwrap_or_default() };
+        let response = match inside.service.call(&command).await {
+            Ok(response) => response,
+            Err(error) => {
+                inside.pool.forget(id);
+                // The runspace is as it was only if the command never came to it.
+                if !error.may_have_acted() {
+                    self.inside = Some(inside);
+                }
+                return Err(error.into());
+            }
+        };
+        for data in payloads {
+            let send = Send { stream: "stdin".to_owned(), command_id: Some(response.command_id.clone()), data };
+            // The pipeline has begun to arrive; whether it is complete is what nobody knows now.
+            if let Err(error) = inside.service.call(&send).await {
+                return Err(ShellError::Call(error));
+            }
+        }
+        Ok(Running::start(&mut self.inside, inside, self.beside.another(), id, response.command_id, limits))
+    }
+
+    /// Removes the shell. A shell that is gone already is no error.
+    ///
+    /// # Errors
+    /// The server did not confirm it.
+    pub async fn close(mut self) -> Result<(), CallError> {
+        let service = match &mut self.inside {
+            Some(inside) => &mut inside.service,
+            None => &mut self.beside,
+        };
+        match service.call(&Delete).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.fault_kind() == Some(FaultKind::ShellNotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Inside {
+    /// Waits for messages of the pool itself.
+    async fn pool_events(&mut self) -> Result<(), ShellError> {
+        let asked = Instant::now();
+        let response = match self.service.call(&Receive::stdout(None)).await {
+            Ok(response) => response,
+            Err(error) if error.fault_kind() == Some(FaultKind::TimedOut) => {
+                if asked.elapsed() < AT_ONCE {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for chunk in &response.chunks {
+            for event in self.pool.receive(None, &chunk.data)? {
+                if let EventKind::PoolState { state, error } = event.kind
+                    && state.is_final()
+                {
+                    return Err(ShellError::NotOpened { error: error.map(Box::new) });
+                }
+            }
+        }
+        let outgoing = self.pool.take_outgoing();
+        self.send(outgoing, None).await?;
+        Ok(())
+    }
+
+    /// Sends what the protocol has to say because of what it received.
+    pub(super) async fn send(&mut self, outgoing: Vec<Outgoing>, command_id: Option<&str>) -> Result<(), CallError> {
+        for Outgoing { pipeline, stream, payload } in outgoing {
+            let command_id = pipeline.and(command_id).map(str::to_owned);
+            self.service.call(&Send { stream: stream.name().to_owned(), command_id, data: payload }).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The bytes that fit into any request: ids have one length.
+fn payload(service: &Service) -> usize {
+    let id = Some(upper(Uuid::nil()));
+    let mut header = service.header();
+    header.shell_id.clone_from(&id);
+    let command = room(&header, &Command { command_id: id.clone(), arguments: Vec::new() });
+    let send = room(&header, &Send { stream: "stdin".to_owned(), command_id: id, data: Vec::new() });
+    command.min(send)
+}
+
+/// Ids stand in upper case on the wire, as Windows writes them.
+fn upper(id: Uuid) -> String {
+    id.hyphenated().to_string().to_uppercase()
+}
