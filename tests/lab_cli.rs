@@ -100,3 +100,21 @@ base: \"OU=Service,DC=contoso,DC=lan\", where: { sAMAccountName: ocschat } }\n";
     assert_eq!(resolved["lab"], lab.dir().display().to_string());
     lab.relevo(&["run", "plan.yaml", "--lab", "--targets", "x.yaml"]).exits(2);
 }
+
+#[test]
+fn a_run_does_not_start_on_another_object_than_was_rehearsed_unless_the_world_is_fresh() {
+    let lab = Lab::new();
+    let plan = "relevo: 1\nname: In the lab\nsteps:\n  - id: delete\n    uses: ad.user.delete\n    with: { directory: contoso, \
+base: \"OU=Service,DC=contoso,DC=lan\", sip_address: sip:ocschat@contoso.lan }\n";
+    std::fs::write(lab.folder.path().join("plan.yaml"), plan).unwrap();
+    lab.relevo(&["rehearse", "plan.yaml", "--lab=keep"]).exits(0);
+    // The same names, and every object another one.
+    lab.relevo(&["lab", "reset"]).exits(0);
+    let deletions = || lab.audit().into_iter().filter(|line| line["operation"] == "delete").count();
+    lab.relevo(&["run", "plan.yaml", "--lab=keep"]).exits(8).says("objectGUID was").says("rehearse again");
+    assert_eq!(deletions(), 0);
+    lab.relevo(&["rehearse", "plan.yaml", "--lab=keep"]).exits(0);
+    lab.relevo(&["run", "plan.yaml", "--lab=keep"]).exits(0);
+    assert_eq!(deletions(), 1);
+    lab.relevo(&["run", "plan.yaml", "--lab"]).exits(0);
+}

@@ -92,6 +92,17 @@ impl PlanArgs {
         Ok(None)
     }
 
+    /// Whether this makes a lab's world anew.
+    #[must_use]
+    #[cfg_attr(not(feature = "lab"), expect(clippy::unused_self, reason = "the same shape as with the lab"))]
+    pub fn in_a_fresh_world(&self) -> bool {
+        #[cfg(feature = "lab")]
+        let fresh = self.lab == Some(in_lab::World::Fresh);
+        #[cfg(not(feature = "lab"))]
+        let fresh = false;
+        fresh
+    }
+
     /// Sees to it that the lab is up, if this is to be done there. A look at the plan alone never makes a fresh world.
     #[cfg_attr(not(feature = "lab"), expect(clippy::unused_self, reason = "the same shape as with the lab"))]
     pub fn enter_lab(&self, for_show: bool) -> anyhow::Result<()> {

@@ -11,8 +11,8 @@ use crate::journal::RunDir;
 use crate::plan::Plan;
 use crate::run::event::{Event, Identity, Mode, VIA};
 
-/// Refuses identities other than those of the latest rehearsal that has the same step with the same fingerprint. A
-/// plan that was never rehearsed is held against nothing.
+/// Refuses identities other than those of the latest rehearsal, with the same targets file, that has the same step with
+/// the same fingerprint. A plan that was never rehearsed is held against nothing.
 ///
 /// # Errors
 /// A step would act on another object than the one that was rehearsed.
@@ -34,6 +34,10 @@ pub fn compare(runs: &RunsArgs, plan: &Plan, pins: &[Event], connectors: &Connec
         let Ok(dir) = RunDir::open(&runs.runs, &rehearsal.id, runs.allow_fs) else { continue };
         let Ok((scheduler, _)) = open::read(&dir, connectors) else { continue };
         let seen = scheduler.state();
+        // A rehearsal against other systems, such as the lab, says nothing of these.
+        if seen.plan.targets.path != plan.targets.path {
+            continue;
+        }
         open.retain(|step, found| {
             let same = |ix: &crate::plan::StepIx| {
                 plan.find(step).is_some_and(|mine| plan.step(mine).fingerprint == seen.plan.step(*ix).fingerprint)

@@ -104,7 +104,8 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -
     for warning in &ready.warnings {
         eprintln!("warning: {warning}");
     }
-    if mode == Mode::Execute {
+    // In a fresh world everything is another object than before.
+    if mode == Mode::Execute && !plan_args.in_a_fresh_world() {
         rehearsed::compare(&new.runs, &plan, &ready.pins, &connectors)?;
     }
     let first = Event::RunStarted {
