@@ -131,6 +131,14 @@ impl Directory {
         Ok(self.dialer.open(&target, &bound::server(&call.identity)).await?)
     }
 
+    /// What keeps a run from starting: the arguments cannot be used, or the directory that they name is not to be had.
+    async fn reach(&self, named: Result<Target, String>) -> Vec<Finding> {
+        match named {
+            Ok(target) => preflight::preflight(&self.dialer, &target).await,
+            Err(message) => vec![Finding { level: Level::Fatal, message }],
+        }
+    }
+
     /// Everything that can be told of a directory of the targets file, good and bad. Changes nothing.
     pub async fn survey(&self, targets: &Targets, name: &str) -> Vec<Finding> {
         match Target::read(targets, name, self.longest_wait) {

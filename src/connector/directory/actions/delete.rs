@@ -292,14 +292,7 @@ impl Action for Delete {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        if let Err(message) = Args::read(call) {
-            return vec![Finding { level: Level::Fatal, message }];
-        }
-        let target = match directory.target(call) {
-            Ok(target) => target,
-            Err(message) => return vec![Finding { level: Level::Fatal, message }],
-        };
-        let mut findings = preflight::preflight(&directory.dialer, &target).await;
+        let mut findings = directory.reach(Args::read(call).and_then(|_| directory.target(call))).await;
         if findings.iter().any(|finding| finding.level >= Level::Fatal) {
             return findings;
         }

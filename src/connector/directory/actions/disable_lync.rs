@@ -18,12 +18,12 @@ use super::super::guard::Pinned;
 use super::super::image::BeforeImage;
 use super::super::image::attributes::is_back_link;
 use super::super::session::{Change, Deleted, Outcomes, Session};
-use super::super::{Directory, NoAnswer, by_hand, preflight, shown};
+use super::super::{Directory, NoAnswer, by_hand, shown};
 use super::time_left::TimeLeft;
 use super::{Action, keep};
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
-use crate::run::connector::{Call, Description, Evidence, Finding, Level, Observation, Pin};
+use crate::run::connector::{Call, Description, Evidence, Finding, Observation, Pin};
 use crate::run::event::{EvidenceRef, Outcome, Outputs};
 
 /// The action.
@@ -192,10 +192,7 @@ impl Action for DisableLync {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        match Args::read(call).and_then(|_| directory.target(call)) {
-            Ok(target) => preflight::preflight(&directory.dialer, &target).await,
-            Err(message) => vec![Finding { level: Level::Fatal, message }],
-        }
+        directory.reach(Args::read(call).and_then(|_| directory.target(call))).await
     }
 
     async fn pin(&self, directory: &Directory, call: &Call) -> Pin {

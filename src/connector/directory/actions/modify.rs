@@ -15,12 +15,12 @@ use super::super::filter::{Filter, is_attribute};
 use super::super::guid::Guid;
 use super::super::image::attributes::is_secret;
 use super::super::session::{Change, Deleted, Outcomes, Session};
-use super::super::{Directory, NoAnswer, by_hand, preflight, shown};
+use super::super::{Directory, NoAnswer, by_hand, shown};
 use super::Action;
 use super::time_left::TimeLeft;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
-use crate::run::connector::{Call, Description, Finding, Level, Observation, Pin};
+use crate::run::connector::{Call, Description, Finding, Observation, Pin};
 use crate::run::event::{Identity, Outcome, VIA};
 
 /// The assertion control (RFC 4528).
@@ -273,10 +273,7 @@ impl Action for Modify {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        match Args::read(call).and_then(|_| directory.target(call)) {
-            Ok(target) => preflight::preflight(&directory.dialer, &target).await,
-            Err(message) => vec![Finding { level: Level::Fatal, message }],
-        }
+        directory.reach(Args::read(call).and_then(|_| directory.target(call))).await
     }
 
     /// What is not there yet may be made by an earlier step: the first look binds it then.

@@ -24,7 +24,7 @@ use super::time_left::TimeLeft;
 use super::{Action, keep};
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
-use crate::run::connector::{Call, Description, Finding, Level, Observation, Pin};
+use crate::run::connector::{Call, Description, Finding, Observation, Pin};
 use crate::run::event::{Outcome, Outputs};
 
 /// `ADS_UF_ACCOUNTDISABLE` of userAccountControl (\[MS-ADTS\] section 2.2.16).
@@ -417,10 +417,7 @@ impl Action for Restore {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        match directory.target(call).and_then(|target| read(call).map(|_| target)) {
-            Ok(target) => preflight::preflight(&directory.dialer, &target).await,
-            Err(message) => vec![Finding { level: Level::Fatal, message }],
-        }
+        directory.reach(directory.target(call).and_then(|target| read(call).map(|_| target))).await
     }
 
     async fn pin(&self, directory: &Directory, call: &Call) -> Pin {

@@ -12,12 +12,12 @@ use super::super::image::ValueText;
 use super::super::image::attributes::{is_binary, is_secret};
 use super::super::session::{Deleted, Scope, Server};
 use super::super::sid::Sid;
-use super::super::{Directory, NoAnswer, by_hand, preflight, shown};
+use super::super::{Directory, NoAnswer, by_hand, shown};
 use super::Action;
 use super::time_left::TimeLeft;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
-use crate::run::connector::{Call, Description, Finding, Level, Observation};
+use crate::run::connector::{Call, Description, Finding, Observation};
 use crate::run::event::{Identity, Outcome, Outputs};
 
 /// Outputs stand in the journal: more than this is a data export, not a look.
@@ -171,10 +171,7 @@ impl Action for Search {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        match Args::read(call).and_then(|_| directory.target(call)) {
-            Ok(target) => preflight::preflight(&directory.dialer, &target).await,
-            Err(message) => vec![Finding { level: Level::Fatal, message }],
-        }
+        directory.reach(Args::read(call).and_then(|_| directory.target(call))).await
     }
 
     async fn describe(&self, _directory: &Directory, call: &Call) -> Description {

@@ -20,12 +20,12 @@ use super::super::entry::Entry;
 use super::super::session::{Deleted, Dialer, Server, Session};
 use super::super::target::Target;
 use super::super::topology::{self, Controller};
-use super::super::{Directory, NoAnswer, by_hand, find, preflight, shown};
+use super::super::{Directory, NoAnswer, by_hand, find, shown};
 use super::Action;
 use crate::connector::span;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
-use crate::run::connector::{Call, Description, Finding, Level, Observation};
+use crate::run::connector::{Call, Description, Finding, Observation};
 use crate::run::event::{Identity, Outcome, Outputs};
 use crate::time::Span;
 
@@ -493,10 +493,7 @@ impl Action for Settle {
             Args::read(call, &target, directory.longest_wait)?;
             Ok(target)
         });
-        match checked {
-            Ok(target) => preflight::preflight(&directory.dialer, &target).await,
-            Err(message) => vec![Finding { level: Level::Fatal, message }],
-        }
+        directory.reach(checked).await
     }
 
     async fn describe(&self, directory: &Directory, call: &Call) -> Description {
