@@ -164,7 +164,8 @@ impl Files {
         self.dir.join("snapshots")
     }
 
-    /// Makes the folder and what a lab needs in it before it can start.
+    /// Makes the folder and what a lab needs in it before it can start. Of two at once, the second waits for the first
+    /// and finds everything made.
     ///
     /// # Errors
     /// It cannot be written.
@@ -173,12 +174,16 @@ impl Files {
             fs::create_dir_all(&folder).map_err(|error| cannot("make", &folder, &error))?;
         }
         restrict(&self.dir).map_err(|error| cannot("protect", &self.dir, &error))?;
+        let path = self.dir.join("prepare.lock");
+        let lock = fs::File::create(&path).map_err(|error| cannot("make", &path, &error))?;
+        lock.lock().map_err(|error| cannot("lock", &path, &error))?;
         for (account, _) in ACCOUNTS {
             let file = self.password(account);
             if !file.exists() {
                 self.write(&file, format!("Lab-{}", Guid::random()).as_bytes())?;
             }
         }
+        // The lock is given up with its file.
         super::pki::ensure(self)
     }
 
@@ -430,3 +435,23 @@ fn for_owner(options: &mut fs::OpenOptions) {
 
 #[cfg(not(unix))]
 fn for_owner(_: &mut fs::OpenOptions) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_preparations_at_once_none_stumbles_over_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::at(&folder.path().join("lab"));
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(|| files.prepare())).collect();
+            for one in all {
+                assert_eq!(one.join().unwrap(), Ok(()));
+            }
+        });
+        let passwords: Vec<_> = ACCOUNTS.iter().map(|(account, _)| fs::read(files.password(account)).unwrap()).collect();
+        files.prepare().unwrap();
+        assert!(ACCOUNTS.iter().zip(&passwords).all(|((account, _), old)| fs::read(files.password(account)).unwrap() == *old));
+    }
+}
