@@ -36,6 +36,7 @@ fn call(folder: &Path, step: &str, with: Value) -> Call {
         targets: std::sync::Arc::default(),
         excluded: std::sync::Arc::new([]),
         before_image: None,
+        handle: None,
         timeout: None,
         effect: Effect::Opaque,
         probed: false,

@@ -28,6 +28,7 @@ fn call(folder: &Path, uses: &str, with: &Value) -> Call {
         targets: std::sync::Arc::default(),
         excluded: std::sync::Arc::new([]),
         before_image: None,
+        handle: None,
         timeout: Some(Span::from_secs(60)),
         effect: Effect::Read,
         probed: false,
@@ -49,10 +50,25 @@ fn the_registry_knows_every_action_of_this_version() {
     let connectors = Connectors::standard(Options::default());
     let names: Vec<_> = connectors.catalogue().iter().map(|spec| spec.name).collect();
     let directories = ["ad.settle", "ad.user.delete", "ad.user.disable_lync", "ad.user.restore"];
-    let generic = ["command", "ldap.modify", "ldap.search", "noop", "wait"];
-    assert_eq!(names, [&directories[..], &generic[..]].concat());
+    let generic = ["command", "ldap.modify", "ldap.search", "noop", "powershell", "wait"];
+    let hosts = ["mssql.backup", "mssql.count", "mssql.restore", "windows.copy", "windows.file", "windows.service"];
+    let lync = [
+        "lync.cmdlet",
+        "lync.endpoint.create",
+        "lync.endpoint.remove",
+        "lync.policy.check",
+        "lync.pool.check",
+        "lync.service",
+        "lync.sessions.check",
+        "lync.topology.enable",
+        "lync.trusted_application.remove",
+        "lync.user_database.update",
+    ];
+    let mut all = [&directories[..], &generic[..], &hosts[..], &lync[..]].concat();
+    all.sort_unstable();
+    assert_eq!(names, all);
     assert!(names.iter().all(|name| connectors.for_action(name).is_some()));
-    assert!(connectors.for_action("lync.service").is_none());
+    assert!(connectors.for_action("lync.services").is_none());
 }
 
 #[test]

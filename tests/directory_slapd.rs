@@ -150,6 +150,7 @@ impl Slapd {
             targets: Arc::new(Targets { value: value.as_object().unwrap().clone(), ..Targets::default() }),
             excluded: Arc::from([]),
             before_image: None,
+            handle: None,
             timeout: Some(Span::from_secs(20)),
             effect: Effect::Cas,
             probed: true,

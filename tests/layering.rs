@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("journal", &["run", "plan", "error", "secret", "time"]),
     ("connector", &["remoting", "run", "plan", "error", "secret", "time"]),
     ("view", &["run", "plan", "error", "secret", "time"]),
-    ("lab", &["run", "plan", "error", "secret", "time"]),
+    ("lab", &["remoting", "run", "plan", "error", "secret", "time"]),
     ("cli", &["view", "connector", "journal", "lab", "run", "plan", "error", "secret", "time"]),
 ];
 

@@ -37,12 +37,14 @@ fn every_verb_that_the_readme_shows_exists() {
     for command in shown {
         let mut words = command.split_whitespace();
         let verb = words.next().unwrap();
-        // The lab's verbs have verbs of their own.
-        let path: Vec<&str> = [verb].into_iter().chain(words.next().filter(|_| verb == "lab")).collect();
+        // The lab's verbs have verbs of their own, and those too.
+        let path: Vec<&str> =
+            [verb].into_iter().chain(words.take_while(|word| verb == "lab" && !word.starts_with('-'))).collect();
         let help = Command::new(env!("CARGO_BIN_EXE_relevo")).args(path).arg("--help").output().unwrap();
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
         assert!(help.status.success(), "`relevo {verb}` does not exist");
         for flag in command.split_whitespace().filter(|word| word.starts_with("--")) {
+            let flag = flag.split('=').next().unwrap();
             assert!(text.contains(flag), "`relevo {verb}` has no {flag}");
         }
     }

@@ -3,86 +3,20 @@
 
 #[path = "support/python.rs"]
 mod python;
+mod remoting_support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use python::{Judge, PASSWORD, Setup, USER};
 use relevo::remoting::auth::{Account, Method, Wrapping};
 use relevo::remoting::client::{CallError, End, Limits, Settings, Shell, ShellError, Truncated, exists, terminate};
 use relevo::remoting::clixml::Value;
-use relevo::remoting::http::{Address, Endpoint, Limits as Http, Verification, Why};
+use relevo::remoting::http::Why;
 use relevo::remoting::psrp::{Command, CreatePipeline, EventKind, PipelineState};
 use relevo::secret::Secret;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use remoting_support::{basic, endpoint, ntlm, opened, outputs, settings, started, state, tls};
 use serde_json::json;
 use uuid::Uuid;
-
-fn ntlm(wrapping: Wrapping) -> Method {
-    Method::Ntlm { account: Account::parse(USER).unwrap(), password: Secret::new(PASSWORD.to_owned()), wrapping }
-}
-
-fn basic() -> Method {
-    Method::Basic { account: USER.to_owned(), password: Secret::new(PASSWORD.to_owned()) }
-}
-
-fn endpoint(judge: &Judge, method: Method) -> Endpoint {
-    let mut roots = rustls::RootCertStore::empty();
-    let authority = judge.folder().join("ca.pem");
-    let tls = authority.exists().then(|| {
-        roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
-        let config = rustls::ClientConfig::builder().with_root_certificates(roots);
-        Arc::new(if matches!(method, Method::Certificate) {
-            let chain = vec![CertificateDer::from_pem_file(judge.folder().join("client.pem")).unwrap()];
-            let key = PrivateKeyDer::from_pem_file(judge.folder().join("client.key")).unwrap();
-            config.with_client_auth_cert(chain, key).unwrap()
-        } else {
-            config.with_no_client_auth()
-        })
-    });
-    Endpoint {
-        address: Address::parse(&judge.url("/wsman"), false).unwrap(),
-        connect_to: None,
-        tls,
-        verification: Verification::Full,
-        method,
-        redirects: Vec::new(),
-        limits: Http::default(),
-    }
-}
-
-fn settings() -> Settings {
-    Settings { operation_timeout: Duration::from_secs(2), slack: Duration::from_secs(10), ..Settings::default() }
-}
-
-async fn opened(judge: &Judge, method: Method) -> Shell {
-    Shell::open(endpoint(judge, method), Uuid::new_v4(), &settings()).await.unwrap()
-}
-
-async fn started(shell: &mut Shell, command: Command, limits: Limits) -> (Vec<EventKind>, End) {
-    let mut running = shell.run(Uuid::new_v4(), CreatePipeline::new(vec![command]), limits).await.unwrap();
-    let mut events = Vec::new();
-    while let Some(event) = running.next().await {
-        events.push(event);
-    }
-    (events, running.end().await)
-}
-
-fn outputs(events: &[EventKind]) -> Vec<String> {
-    let text = |event: &EventKind| match event {
-        EventKind::Output(value) => value.as_str().map(str::to_owned),
-        _ => None,
-    };
-    events.iter().filter_map(text).collect()
-}
-
-fn state(end: &End) -> PipelineState {
-    match end {
-        End::Finished { state, .. } => *state,
-        End::Lost(error) => panic!("lost: {error}"),
-    }
-}
 
 /// Opens a shell, has a difficult value echoed, closes it; and no rule is broken.
 async fn everything_works(setup: Setup, method: Method, scheme: &str) {
@@ -100,10 +34,6 @@ async fn everything_works(setup: Setup, method: Method, scheme: &str) {
     let logons: Vec<_> = requests.iter().filter(|one| one["action"] == "LoggedOn").map(|one| one["scheme"].clone()).collect();
     assert!(logons.iter().all(|logon| logon == scheme), "{logons:?}");
     assert!(requests.iter().filter(|one| one.get("sealed").is_some()).all(|one| one["sealed"] == !tls), "{requests:?}");
-}
-
-fn tls(arguments: &[&str]) -> Setup {
-    Setup { tls: true, arguments: arguments.iter().map(|&argument| argument.to_owned()).collect() }
 }
 
 #[tokio::test]

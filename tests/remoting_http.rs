@@ -411,6 +411,19 @@ async fn a_web_server_that_wants_a_logon_with_each_request_gets_it() {
 }
 
 #[tokio::test]
+async fn an_answer_to_a_request_is_in_doubt_even_if_the_token_beside_it_cannot_be_read() {
+    let challenge = Say::Answer(
+        format!("HTTP/1.1 401 x\r\nWWW-Authenticate: Negotiate {}\r\nContent-Length: 0\r\n\r\n", challenge()).into_bytes(),
+    );
+    let empty = Say::Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let refusal = Say::Answer(b"HTTP/1.1 401 x\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let bad = b"HTTP/1.1 200 OK\r\nWWW-Authenticate: Negotiate !\r\nContent-Type: application/soap+xml\r\nContent-Length: 4\r\n\r\n<a/>";
+    let server = server(vec![challenge.clone(), empty, refusal, challenge, Say::Answer(bad.to_vec())]).await;
+    let error = failure(Endpoint { method: ntlm(), ..server.endpoint() }, WAIT).await;
+    assert!(error.sent && matches!(error.why, Why::Auth(_)), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_refuses_every_request_is_asked_twice_and_no_more() {
     let challenge = Say::Answer(
         format!("HTTP/1.1 401 x\r\nWWW-Authenticate: Negotiate {}\r\nContent-Length: 0\r\n\r\n", challenge()).into_bytes(),

@@ -71,7 +71,7 @@ fn written(runs: &Path, records: u64) -> Result<(), Box<dyn Error>> {
         let written = journal.seq();
         let step = StepId::new(&format!("s{:06}", written / 3));
         let event = match written % 3 {
-            0 => Event::AttemptStarted { step, attempt: 1, identity: Identity::new(), before_image: None },
+            0 => Event::AttemptStarted { step, attempt: 1, identity: Identity::new(), before_image: None, handle: None },
             1 => Event::AttemptFinished { step, attempt: 1, outcome: Outcome::Applied { outputs: Outputs::new() } },
             _ => Event::StepVerified { step, how: How::Unverified, outputs: Outputs::new() },
         };

@@ -4,12 +4,22 @@
 //! after `uses`. Unaware of plans, journals and scheduling: a connector gets one [`crate::run::connector::Call`] and
 //! answers with what it saw.
 
+pub mod args;
 mod command;
 pub mod directory;
+pub mod lync;
+pub mod mssql;
+pub mod no_answer;
 mod noop;
+pub mod powershell;
 mod redact;
+mod refused;
+pub mod sip;
 mod text;
+pub mod time_left;
+pub mod tls;
 mod wait;
+pub mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +31,7 @@ use crate::time::Span;
 pub use command::{Command, output_files};
 pub use directory::Directory;
 pub use noop::Noop;
+pub use powershell::PowerShell;
 pub use redact::Redactor;
 pub use wait::Wait;
 
@@ -35,8 +46,9 @@ pub struct Options {
 /// The connectors of this build, by action. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Connectors {
-    /// For a look at a directory that is no step's. The same one: it remembers refused logons.
+    /// For a look at a target that is no step's. The same ones: they remember refused logons.
     directories: Option<Directory>,
+    hosts: Option<PowerShell>,
     by_action: BTreeMap<&'static str, (ActionSpec, Arc<dyn Connector>)>,
 }
 
@@ -45,10 +57,13 @@ impl Connectors {
     #[must_use]
     pub fn standard(options: Options) -> Self {
         let directories = Directory::new(options);
-        let all = Connectors { directories: Some(directories.clone()), ..Connectors::default() }
+        let hosts = PowerShell::new(options);
+        let all = Connectors { directories: Some(directories.clone()), hosts: Some(hosts.clone()), by_action: BTreeMap::new() }
             .with(noop::specs(), Noop)
             .with(command::specs(), Command::default())
             .with(directory::specs(), directories);
+        let scripts_and_cmdlets = [hosts.clone(), hosts.with(windows::ALL), hosts.with(mssql::ALL), hosts.with(lync::ALL)];
+        let all = scripts_and_cmdlets.into_iter().fold(all, |all, connector| all.with(connector.specs(), connector));
         // Last, because it looks through the others.
         let wait = Wait::new(all.clone(), options);
         all.with(wait::specs(), wait)
@@ -73,10 +88,14 @@ impl Connectors {
     /// Everything that can be told of a target, good and bad, without changing anything. `None` if this build knows no
     /// way to reach targets of its kind.
     pub async fn survey(&self, targets: &Targets, name: &str) -> Option<Vec<Finding>> {
-        if targets.names.get(name).map(String::as_str) != Some("directories") {
-            return None;
+        match targets.names.get(name).map(String::as_str) {
+            Some("directories") => Some(self.directories.as_ref()?.survey(targets, name).await),
+            // A host that is only a name, for `command`, is not reached by anything.
+            Some("hosts") if targets.value["hosts"][name].get("auth").is_some() => {
+                Some(self.hosts.as_ref()?.survey(targets, name).await)
+            }
+            _ => None,
         }
-        Some(self.directories.as_ref()?.survey(targets, name).await)
     }
 
     /// What the plan language needs to know of the actions.

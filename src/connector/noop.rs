@@ -21,6 +21,7 @@ pub fn specs() -> Vec<ActionSpec> {
         generic: true,
         destructive: false,
         undo: UndoGrade::Full,
+        keeps: false,
         discovers: false,
         outputs: Vec::new(),
     }]

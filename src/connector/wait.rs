@@ -40,6 +40,7 @@ pub fn specs() -> Vec<ActionSpec> {
         generic: false,
         destructive: false,
         undo: UndoGrade::Full,
+        keeps: false,
         discovers: false,
         outputs: Vec::new(),
     }]

@@ -1,6 +1,7 @@
 //! Orders to a running lab: one line of JSON each way, over a loopback port that only `lab.json` names, with the token
 //! that it holds.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as Plain};
 use std::sync::Arc;
@@ -47,7 +48,22 @@ pub enum Order {
         /// The rule.
         rule: Rule,
     },
-    /// No more faults: rules, held replication, stopped domain controllers.
+    /// A Windows host does not answer, and loses its shells.
+    StopHost {
+        /// Which.
+        host: String,
+    },
+    /// It does again.
+    StartHost {
+        /// Which.
+        host: String,
+    },
+    /// A Windows host logs nobody on over TLS without a channel binding.
+    DemandBinding {
+        /// Which.
+        host: String,
+    },
+    /// No more faults: rules, held replication, stopped domain controllers and hosts.
     Clear,
     /// A domain controller takes nothing from the others.
     Hold {
@@ -132,10 +148,26 @@ fn carry_out(lab: &Lab, running: &Running, order: Order) -> Result<Json, Trouble
             Err(Trouble::new(format!("the lab has no domain controller `{dc}`")).hint(hint))
         }
     };
+    let host_known = |host: &str| {
+        let names: Vec<&str> = lab.hosts.keys().map(String::as_str).collect();
+        if names.contains(&host) {
+            Ok(())
+        } else {
+            Err(Trouble::new(format!("the lab has no host `{host}`")).hint(format!("there are {}", names.join(", "))))
+        }
+    };
     match order {
         Order::Info => {
+            let shells: BTreeMap<&String, usize> = lab.hosts.iter().map(|(name, host)| (name, host.shells())).collect();
             let world = lab.world();
-            return Ok(json!({ "pid": running.pid, "ports": running.ports, "objects": world.sizes(), "faults": world.faults }));
+            return Ok(json!({
+                "pid": running.pid,
+                "ports": running.ports,
+                "hosts": running.hosts,
+                "shells": shells,
+                "objects": world.sizes(),
+                "faults": world.faults,
+            }));
         }
         Order::Down => return Ok(Json::Null),
         Order::Snapshot { name } => {
@@ -146,6 +178,7 @@ fn carry_out(lab: &Lab, running: &Running, order: Order) -> Result<Json, Trouble
         }
         Order::Restore { name } => {
             let mut world = lab.world();
+            lab.lose_shells(|_| true);
             lab.files.restore(&name)?;
             world.reload()?;
             drop(world);
@@ -154,6 +187,7 @@ fn carry_out(lab: &Lab, running: &Running, order: Order) -> Result<Json, Trouble
         }
         Order::Reset => {
             let mut world = lab.world();
+            lab.lose_shells(|_| true);
             lab.files.forget()?;
             world.reload()?;
             drop(world);
@@ -163,6 +197,9 @@ fn carry_out(lab: &Lab, running: &Running, order: Order) -> Result<Json, Trouble
         Order::Fault { rule } => {
             if let Some(dc) = &rule.dc {
                 known(dc)?;
+            }
+            if let Some(host) = &rule.host {
+                host_known(host)?;
             }
             lab.world().faults.rules.push(rule);
         }
@@ -182,6 +219,20 @@ fn carry_out(lab: &Lab, running: &Running, order: Order) -> Result<Json, Trouble
         Order::Start { dc } => {
             known(&dc)?;
             lab.world().faults.stopped.remove(&dc);
+        }
+        Order::StopHost { host } => {
+            host_known(&host)?;
+            let mut world = lab.world();
+            world.faults.stopped.insert(host.clone());
+            lab.lose_shells(|name| name == host);
+        }
+        Order::StartHost { host } => {
+            host_known(&host)?;
+            lab.world().faults.stopped.remove(&host);
+        }
+        Order::DemandBinding { host } => {
+            host_known(&host)?;
+            lab.world().faults.demanding.insert(host);
         }
         Order::ReplicationDelay { delay } => lab.world().faults.replication_delay = delay,
     }

@@ -13,9 +13,17 @@ use serde::{Deserialize, Serialize};
 use super::contoso::{self, ACCOUNTS, CONTROLLERS};
 use super::directory::ids::Guid;
 use super::directory::store::Replica;
-use super::directory::well_known::REALM;
+use super::directory::well_known::{NETBIOS, REALM};
 use super::fault::Faults;
+use super::windows;
+use super::windows::machine::Machine;
 use crate::error::Exit;
+
+/// Folders of the world, beside its files.
+const FOLDERS: [&str; 2] = ["machines", "files"];
+
+/// Hosts that plans address together.
+const GROUPS: [(&str, &[&str]); 2] = [("legacy_servers", &["gc01", "gc02"]), ("persistent_chat_servers", &["pc01", "pc02"])];
 
 /// What went wrong with a lab, for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +71,15 @@ pub struct Ports {
     pub gc: u16,
 }
 
+/// The ports of one Windows host, all on 127.0.0.1. Zero until they are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPorts {
+    /// WS-Management over TLS.
+    pub https: u16,
+    /// WS-Management with sealed messages.
+    pub http: u16,
+}
+
 /// What `lab.json` holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Running {
@@ -74,6 +91,9 @@ pub struct Running {
     pub token: String,
     /// Where its domain controllers answer, by name.
     pub ports: BTreeMap<String, Ports>,
+    /// Where its Windows hosts answer, by name.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, HostPorts>,
 }
 
 /// A lab's folder.
@@ -160,6 +180,16 @@ impl Files {
         self.dir.join("world")
     }
 
+    fn machines(&self) -> PathBuf {
+        self.world().join("machines")
+    }
+
+    /// The folder with the files of a Windows host: a folder per drive.
+    #[must_use]
+    pub fn files_of(&self, host: &str) -> PathBuf {
+        self.world().join("files").join(host)
+    }
+
     fn snapshots(&self) -> PathBuf {
         self.dir.join("snapshots")
     }
@@ -244,6 +274,44 @@ impl Files {
         Ok((replicas.into(), Faults::default()))
     }
 
+    /// Reads the Windows hosts, or makes fresh ones of those that are not there.
+    ///
+    /// # Errors
+    /// They cannot be read or written.
+    pub fn load_machines(&self) -> Result<Vec<Machine>, Trouble> {
+        let folder = self.machines();
+        fs::create_dir_all(&folder).map_err(|error| cannot("make", &folder, &error))?;
+        let mut machines = Vec::new();
+        for mut machine in windows::contoso::machines() {
+            let path = folder.join(format!("{}.json", machine.name));
+            let is_there = path.exists();
+            if is_there {
+                machine = Self::read(&path)?;
+            }
+            machine.files = self.files_of(&machine.name);
+            if !is_there {
+                // The state last: it says that the files are there.
+                windows::contoso::write_files(&machine).map_err(|error| cannot("write", &machine.files, &error))?;
+                if machine.services.iter().any(|service| service.name.starts_with("MSSQL$")) {
+                    windows::sql::create_databases(&machine).map_err(|error| {
+                        Trouble::new(format!("the databases of {} cannot be made: {}", machine.name, error.message))
+                    })?;
+                }
+                self.save_machine(&machine)?;
+            }
+            machines.push(machine);
+        }
+        Ok(machines)
+    }
+
+    /// Writes a Windows host.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save_machine(&self, machine: &Machine) -> Result<(), Trouble> {
+        self.write_json(&self.machines().join(format!("{}.json", machine.name)), machine)
+    }
+
     fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Trouble> {
         let bytes = fs::read(path).map_err(|error| cannot("read", path, &error))?;
         serde_json::from_slice(&bytes).map_err(|error| {
@@ -324,6 +392,9 @@ impl Files {
     /// # Errors
     /// They cannot be removed.
     pub fn forget(&self) -> Result<(), Trouble> {
+        for folder in FOLDERS {
+            remove(&self.world().join(folder))?;
+        }
         for name in CONTROLLERS.iter().map(|name| format!("{name}.json")).chain(["faults.json".to_owned()]) {
             let path = self.world().join(name);
             if path.exists() {
@@ -341,8 +412,14 @@ impl Files {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write_targets(&self, ports: &BTreeMap<String, Ports>, account: &str, address: &str) -> Result<(), Trouble> {
-        let text = targets(ports, account, address);
+    pub fn write_targets(
+        &self,
+        ports: &BTreeMap<String, Ports>,
+        hosts: &BTreeMap<String, HostPorts>,
+        account: &str,
+        address: &str,
+    ) -> Result<(), Trouble> {
+        let text = targets(ports, hosts, account, address);
         if fs::read_to_string(self.targets()).is_ok_and(|old| old == text) {
             return Ok(());
         }
@@ -352,7 +429,7 @@ impl Files {
 
 /// The targets file of a lab. A domain controller other than the URL's is asked at the URL's port, and a global
 /// catalog at 3269; here each has ports of its own, so every such address is mapped.
-fn targets(ports: &BTreeMap<String, Ports>, account: &str, address: &str) -> String {
+fn targets(ports: &BTreeMap<String, Ports>, hosts: &BTreeMap<String, HostPorts>, account: &str, address: &str) -> String {
     use std::fmt::Write as _;
     let first = ports.get(CONTROLLERS[0]).copied().unwrap_or_default();
     let mut text = format!(
@@ -375,14 +452,30 @@ directories:\n\
             let _ = writeln!(text, "      \"{name}.{REALM}:{port}\": \"{address}:{to}\"");
         }
     }
+    text.push_str("    settle: { stable_for: 1s, poll: 100ms }\n");
+    if !hosts.is_empty() {
+        text.push_str("hosts:\n");
+    }
+    for (name, own) in hosts {
+        let _ = write!(
+            text,
+            "  {name}:\n\
+\x20   url: https://{name}.{REALM}:5986/wsman\n\
+\x20   address: \"{address}:{}\"\n\
+\x20   ca: ca.pem\n\
+\x20   auth: {{ negotiate: {{ user: '{NETBIOS}\\svc-mig', password: {{ file: svc-mig.password }} }} }}\n\
+\x20   settle: {{ poll: 100ms }}\n",
+            own.https
+        );
+    }
+    text.push_str("groups:\n  directories: [contoso]\n");
+    for (group, members) in GROUPS {
+        if members.iter().all(|member| hosts.contains_key(*member)) {
+            let _ = writeln!(text, "  {group}: [{}]", members.join(", "));
+        }
+    }
+    text.push_str("roles:\n");
     let quoted = serde_json::Value::from(account).to_string();
-    let _ = write!(
-        text,
-        "    settle: {{ stable_for: 1s, poll: 100ms }}\n\
-groups:\n\
-\x20 directories: [contoso]\n\
-roles:\n"
-    );
     for role in ["lead", "directory", "change"] {
         let _ = writeln!(text, "  {role}: [{quoted}]");
     }
@@ -398,7 +491,7 @@ fn checked(name: &str) -> Result<&str, Trouble> {
     if fits { Ok(name) } else { Err(Trouble::new(format!("`{name}` cannot be the name of a snapshot")).hint(hint)) }
 }
 
-/// Copies the files of a folder.
+/// Copies a world: its files, and its folders in place of those that are there.
 fn copy(from: &Path, to: &Path) -> Result<(), Trouble> {
     let failed = |error: std::io::Error| cannot("copy", from, &error);
     fs::create_dir_all(to).map_err(failed)?;
@@ -408,7 +501,42 @@ fn copy(from: &Path, to: &Path) -> Result<(), Trouble> {
             fs::copy(entry.path(), to.join(entry.file_name())).map_err(failed)?;
         }
     }
+    for folder in FOLDERS {
+        // Made beside it first: the old one goes when the new one is whole.
+        let new = to.join(format!("{folder}.new"));
+        remove(&new)?;
+        let copied = from.join(folder).is_dir();
+        if copied {
+            copy_all(&from.join(folder), &new).map_err(failed)?;
+        }
+        remove(&to.join(folder))?;
+        if copied {
+            fs::rename(&new, to.join(folder)).map_err(failed)?;
+        }
+    }
     Ok(())
+}
+
+/// Copies a folder with everything in it. What is neither a file nor a folder is left out.
+fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_all(&entry.path(), &to.join(entry.file_name()))?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<(), Trouble> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(cannot("remove", folder, &error)),
+        _ => Ok(()),
+    }
 }
 
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Trouble {

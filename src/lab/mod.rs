@@ -6,7 +6,8 @@
 //! world     replicas, faults and audit in memory     contoso   the world that it starts with
 //! fault     what goes wrong on request               audit     what reached it
 //! pki       its certificates                         directory the domain controllers
-//! samba     a real directory instead, where it is installed
+//! samba     a real directory instead, where it is    windows   the Windows hosts
+//!           installed
 //! ```
 //!
 //! It speaks the real protocols, and nothing in it knows relevo: whatever else speaks LDAP may be its client. It is a
@@ -22,4 +23,5 @@ pub mod pki;
 pub mod process;
 pub mod samba;
 pub mod serve;
+pub mod windows;
 pub mod world;

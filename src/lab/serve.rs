@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -12,8 +13,10 @@ use super::contoso::CONTROLLERS;
 use super::control;
 use super::directory::ids::Guid;
 use super::directory::server::{self, Port, Standing};
-use super::files::{Files, Ports, Running, Trouble};
+use super::files::{Files, HostPorts, Ports, Running, Trouble};
 use super::pki;
+use super::windows::listen::{self, Door};
+use super::windows::shells::Host;
 use super::world::World;
 
 /// What all connections share.
@@ -24,6 +27,8 @@ pub struct Lab {
     written: Notify,
     /// Told when a domain controller stops or the world is replaced.
     pub standing: watch::Sender<Standing>,
+    /// The Windows hosts' shells, by the hosts' names.
+    pub hosts: BTreeMap<String, Arc<Host>>,
     /// Told when the process is to end.
     pub end: Notify,
 }
@@ -51,11 +56,18 @@ impl Lab {
         }
     }
 
+    /// Ends all shells of the hosts with such a name, and what waits in them; as a power cut would, so nobody is told. To be
+    /// called by whoever holds the world, so that no pipeline begins meanwhile.
+    pub fn lose_shells(&self, of: impl Fn(&str) -> bool) {
+        self.hosts.values().filter(|host| of(&host.name)).for_each(|host| host.lose_all());
+    }
+
     /// Makes listeners and connections follow the faults.
     pub fn follow(&self, replaced: bool) {
         let stopped = self.world().faults.stopped.clone();
         self.standing.send_modify(|standing| {
             standing.stopped = CONTROLLERS.iter().map(|name| stopped.contains(*name)).collect();
+            standing.hosts = self.hosts.keys().filter(|name| stopped.contains(*name)).cloned().collect();
             standing.world += u64::from(replaced);
         });
         self.changed();
@@ -70,7 +82,13 @@ pub fn serve(files: &Files, account: &str) -> Result<(), Trouble> {
     files.prepare()?;
     let lock =
         std::fs::File::create(files.lock()).map_err(|error| Trouble::new(format!("cannot make the lab's lock: {error}")))?;
-    if lock.try_lock().is_err() {
+    // One that was killed a moment ago may still be going.
+    let until = Instant::now() + Duration::from_secs(1);
+    while lock.try_lock().is_err() {
+        if Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        }
         return Err(Trouble::new(format!("a lab is up in {} already", files.dir().display())));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -83,9 +101,16 @@ pub fn serve(files: &Files, account: &str) -> Result<(), Trouble> {
 
 async fn run(files: &Files, account: &str) -> Result<(), Trouble> {
     let world = World::open(files)?;
-    let (standing, _) = watch::channel(Standing { stopped: vec![false; CONTROLLERS.len()], world: 0 });
-    let lab =
-        Arc::new(Lab { world: Mutex::new(world), files: files.clone(), written: Notify::new(), standing, end: Notify::new() });
+    let (standing, _) = watch::channel(Standing { stopped: vec![false; CONTROLLERS.len()], ..Standing::default() });
+    let hosts = world.machines.iter().map(|machine| (machine.name.clone(), Arc::new(Host::new(&machine.name)))).collect();
+    let lab = Arc::new(Lab {
+        world: Mutex::new(world),
+        files: files.clone(),
+        written: Notify::new(),
+        standing,
+        hosts,
+        end: Notify::new(),
+    });
     lab.follow(false);
     let before = files.running();
     let mut ports = BTreeMap::new();
@@ -106,14 +131,27 @@ async fn run(files: &Files, account: &str) -> Result<(), Trouble> {
         }
         ports.insert(name.to_owned(), own);
     }
+    let mut hosts = BTreeMap::new();
+    for (name, host) in &lab.hosts {
+        let old = before.as_ref().and_then(|running| running.hosts.get(name).copied()).unwrap_or_default();
+        let mut own = HostPorts::default();
+        for (number, slot, tls) in [(old.https, &mut own.https, true), (old.http, &mut own.http, false)] {
+            let listener = bind(number).await?;
+            *slot = listener.local_addr().map_or(0, |address| address.port());
+            let door = if tls { Door::tls(files, name)? } else { Door::plain() };
+            tokio::spawn(listen::listen(Arc::clone(&lab), Arc::clone(host), door, listener, *slot));
+        }
+        hosts.insert(name.clone(), own);
+    }
     let orders = bind(0).await?;
     let running = Running {
         pid: std::process::id(),
         control: orders.local_addr().map_or(0, |address| address.port()),
         token: format!("{}{}", Guid::random(), Guid::random()).replace('-', ""),
         ports,
+        hosts,
     };
-    files.write_targets(&running.ports, account, "127.0.0.1")?;
+    files.write_targets(&running.ports, &running.hosts, account, "127.0.0.1")?;
     files.say_running(&running)?;
     tokio::spawn(control::listen(Arc::clone(&lab), orders, running));
     tokio::spawn(replicate(Arc::clone(&lab)));

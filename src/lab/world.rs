@@ -1,4 +1,4 @@
-//! The world in memory: two replicas, the faults, the audit. One lock over all of it, because it is small and every
+//! The world in memory: two replicas, the Windows hosts, the faults, the audit. One lock over all of it, because it is small and every
 //! operation is short; whatever changes is on disk before anybody hears of it.
 
 use std::collections::BTreeMap;
@@ -14,12 +14,17 @@ use super::directory::store::Replica;
 use super::directory::{entry, replication};
 use super::fault::{Effect, Faults, Met};
 use super::files::{Files, Trouble};
+use super::windows::machine::Machine;
+use super::windows::run::{self, Ran};
+use crate::remoting::psrp::CreatePipeline;
 
 /// Everything that a lab remembers.
 pub struct World {
     files: Files,
     /// One per domain controller.
     pub replicas: Vec<Replica>,
+    /// The Windows hosts.
+    pub machines: Vec<Machine>,
     /// What goes wrong on request.
     pub faults: Faults,
     audit: Audit,
@@ -38,7 +43,8 @@ impl World {
     /// It cannot be read or written.
     pub fn open(files: &Files) -> Result<Self, Trouble> {
         let (replicas, faults) = files.load()?;
-        Ok(World { files: files.clone(), replicas, faults, audit: Audit::open(files)? })
+        let machines = files.load_machines()?;
+        Ok(World { files: files.clone(), replicas, machines, faults, audit: Audit::open(files)? })
     }
 
     /// The faults that this message meets. Rules that count are used up.
@@ -52,14 +58,56 @@ impl World {
             names.push(entry::name(replica, object.guid, entry::Names::Plain));
             names.push(format!("<GUID={}>", object.guid));
         }
-        let before = self.faults.rules.len();
-        let left: u64 = self.faults.rules.iter().filter_map(|rule| rule.left.map(u64::from)).sum();
-        let effects = self.faults.meet(Met { operation: about.operation, names: &names, dc: CONTROLLERS[dc] });
-        let now_left: u64 = self.faults.rules.iter().filter_map(|rule| rule.left.map(u64::from)).sum();
-        if self.faults.rules.len() != before || left != now_left {
+        self.use_up(|faults| faults.meet(Met { operation: about.operation, names: &names, dc: CONTROLLERS[dc] }))
+    }
+
+    /// The faults that a cmdlet meets on a Windows host.
+    ///
+    /// # Errors
+    /// What is left of them cannot be written.
+    pub fn meet_cmdlet(&mut self, host: &str, cmdlet: &str) -> Result<Vec<Effect>, Trouble> {
+        self.use_up(|faults| faults.meet_cmdlet(host, cmdlet))
+    }
+
+    /// The faults that a call of WS-Management meets on a Windows host.
+    ///
+    /// # Errors
+    /// What is left of them cannot be written.
+    pub fn meet_call(&mut self, host: &str, call: &str) -> Result<Vec<Effect>, Trouble> {
+        self.use_up(|faults| faults.meet_call(host, call))
+    }
+
+    fn use_up(&mut self, meet: impl FnOnce(&mut Faults) -> Vec<Effect>) -> Result<Vec<Effect>, Trouble> {
+        let effects = meet(&mut self.faults);
+        // Whatever was met may have been used up by it.
+        if !effects.is_empty() {
             self.files.save_faults(&self.faults)?;
         }
         Ok(effects)
+    }
+
+    /// Runs a pipeline on a Windows host. What it changed is on disk when this returns.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn run(&mut self, host: &str, account: &str, pipeline: &CreatePipeline) -> Result<Ran, Trouble> {
+        let others: Vec<Machine> = self.machines.iter().filter(|machine| machine.name != host).cloned().collect();
+        let Some(machine) = self.machines.iter_mut().find(|machine| machine.name == host) else {
+            return Err(Trouble::new(format!("the lab has no host `{host}`")));
+        };
+        let ran = run::run(machine, &others, account, pipeline);
+        if ran.wrote {
+            self.files.save_machine(machine)?;
+        }
+        Ok(ran)
+    }
+
+    /// Writes a line into the audit.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn note(&mut self, line: &Line) -> Result<(), Trouble> {
+        self.audit.append(line)
     }
 
     /// Does a message, or refuses it, and writes the audit. The outcome is on disk when this returns.

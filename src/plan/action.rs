@@ -96,6 +96,9 @@ pub struct ActionSpec {
     pub destructive: bool,
     /// What its own undo gives back; an author's `undo` replaces it.
     pub undo: UndoGrade,
+    /// Whether what it is about to change is kept before an attempt, so that its undo can put it back. What destroys
+    /// keeps always.
+    pub keeps: bool,
     /// Whether its servers are discovered when it runs, so that `--exclude` may name one of them that no plan names.
     pub discovers: bool,
     /// The outputs that a typed action gives; a generic one gives what its step's `outputs` declare.

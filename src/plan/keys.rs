@@ -296,14 +296,66 @@ table! {
 table! {
     /// A host.
     HOST / HostKey {
-        Url "url" true Shape::Text, "Where it answers.";
+        Url "url" true Shape::Text, "Where PowerShell remoting answers: `https://host:5986/wsman`, `https://host/OcsPowerShell`.";
+        Address "address" false Shape::Text, "`host:port` to connect to, if not where the URL leads.";
         Ca "ca" false Shape::Text, "The certificate authority's file, if not the system's own.";
-        Auth "auth" false Shape::Any, "How to log on.";
+        Verify "verify" false Shape::Map(VERIFY), "Only to leave the server's certificate unchecked.";
+        Auth "auth" false Shape::Map(AUTH), "How to log on.";
+        Configuration "configuration" false Shape::Text, "The session configuration; `Microsoft.PowerShell` unless given.";
+        RedirectTo "redirect_to" false Shape::Texts, "Hosts to which a redirect is followed.";
+        Timeout "timeout" false Shape::Duration, "For connecting and for logging on; 15s unless given.";
         Settle "settle" false Shape::Map(SETTLE), "How long to wait for a stable condition, and how often to look.";
         MaxParallel "max_parallel" false Shape::Count, "How many steps at once against it.";
         Vars "vars" false Shape::Any, "Values of your own.";
     }
 }
+
+table! {
+    /// `verify`.
+    VERIFY / VerifyKey {
+        Skip "skip" true Shape::Text, "Why the server's certificate is not checked; shown with every use.";
+    }
+}
+
+table! {
+    /// `auth`: exactly one of these.
+    AUTH / AuthKey {
+        Negotiate "negotiate" false Shape::Map(NEGOTIATE), "NTLM or Kerberos; over plain HTTP every message is sealed.";
+        Basic "basic" false Shape::Map(BASIC), "User and password in every request; only over HTTPS.";
+        Certificate "certificate" false Shape::Map(CERTIFICATE), "A client certificate.";
+    }
+}
+
+table! {
+    /// `negotiate`.
+    NEGOTIATE / NegotiateKey {
+        User "user" true Shape::Text, "`DOMAIN\\user`, `user@realm`, or a local user.";
+        Password "password" true Shape::Any, "A reference to the password.";
+        Package "package" false Shape::Word(PACKAGES), "`ntlm` unless given; never one for the other.";
+        Kdc "kdc" false Shape::Texts, "Key distribution centres for Kerberos, `host` or `host:port`, asked in this order.";
+        Service "service" false Shape::Text, "The service in the Kerberos principal; `HTTP` unless given.";
+        ServiceHost "service_host" false Shape::Text, "The host in the Kerberos principal, if not the URL's.";
+    }
+}
+
+table! {
+    /// `basic`.
+    BASIC / BasicKey {
+        User "user" true Shape::Text, "The user, sent as written.";
+        Password "password" true Shape::Any, "A reference to the password.";
+    }
+}
+
+table! {
+    /// `certificate`.
+    CERTIFICATE / CertificateKey {
+        File "file" true Shape::Text, "The certificate, and those between it and the authority: a PEM file.";
+        Key "key" true Shape::Text, "Its private key: a PEM file.";
+    }
+}
+
+/// What `negotiate` may be.
+pub const PACKAGES: &[&str] = &["ntlm", "kerberos"];
 
 table! {
     /// A directory.

@@ -176,6 +176,12 @@ impl Step {
         matches!(&self.work, Work::Action(action) if action.destructive)
     }
 
+    /// Whether what the step is about to change is stored before each attempt.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        matches!(&self.work, Work::Action(action) if action.keeps || action.destructive)
+    }
+
     /// Whether `--exclude NAME` means this step: an instance for that item, or a step that acts on that target.
     #[must_use]
     pub fn concerns(&self, name: &str) -> bool {
@@ -218,6 +224,8 @@ pub struct Action {
     pub effect: Effect,
     /// Whether it destroys something.
     pub destructive: bool,
+    /// Whether a before-image is stored before each attempt.
+    pub keeps: bool,
     /// The author's probe, for generic actions.
     pub probe: Option<Probe>,
     /// The author's undo, or `None` where the action has its own or none.

@@ -1,15 +1,15 @@
 //! The targets file: hosts, directories, other servers, groups, roles and the window. Also secret references, which
 //! stand in targets and in steps alike.
 
+mod host;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Number, Value, json};
 
 use super::diagnostic::{Place, Spot, short};
-use super::keys::{
-    BIND, BindKey, DIRECTORY, DirectoryKey, HOST, HostKey, SETTLE, SettleKey, TARGETS, TargetsKey, WINDOW, WindowKey,
-};
+use super::keys::{BIND, BindKey, DIRECTORY, DirectoryKey, SETTLE, SettleKey, TARGETS, TargetsKey, WINDOW, WindowKey};
 use super::node::{Kind, Node};
 use super::read::{Reader, is_word};
 use super::{Targets, Window, secret_key};
@@ -56,7 +56,7 @@ pub fn read(reader: Reader<'_>, node: &Node<'_>, path: &Path, folder: &Path) -> 
             names.insert(key.name.clone().into_owned(), (key.at, kind));
             match kind {
                 "servers" => server(reader, value, &key.name, &mut read),
-                "hosts" => host(reader, value, &key.name, &mut read),
+                "hosts" => host::read(reader, value, &key.name, &mut read),
                 _ => directory(reader, value, &key.name, &mut read),
             }
         }
@@ -95,21 +95,6 @@ fn target_name(reader: Reader<'_>, at: u32, name: &str) {
         let hint = "a name is made of letters, digits, `_`, `-` and `.`";
         reader.mistakes.error(reader.at(at), format!("`{}` cannot be a target's name", short(name)), hint);
     }
-}
-
-fn host(reader: Reader<'_>, node: &Node<'_>, name: &str, read: &mut Read) {
-    let Some(fields) = reader.fields(node, HOST, &format!("the host `{name}`")) else { return };
-    if let Some(node) = fields.get(HostKey::Url) {
-        url(reader, node, "url", "https://host:5986/wsman");
-    }
-    if let Some(node) = fields.get(HostKey::Ca) {
-        reader.some_text(node, "ca");
-    }
-    for key in [HostKey::Auth, HostKey::Vars] {
-        wants_map(reader, fields.get(key));
-    }
-    settle(reader, fields.get(HostKey::Settle));
-    at_once(reader, fields.get(HostKey::MaxParallel), name, read);
 }
 
 fn directory(reader: Reader<'_>, node: &Node<'_>, name: &str, read: &mut Read) {

@@ -79,6 +79,7 @@ impl Desk {
             targets: Arc::clone(&state.plan.targets),
             excluded: state.choices.exclude.as_slice().into(),
             before_image: state.facts(ix).before_image.as_ref().map(|image| self.evidence.join(&image.sha256)),
+            handle: state.facts(ix).handle.clone(),
             timeout: None,
             effect: step.effect(),
             probed: step.is_probed(),

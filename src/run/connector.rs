@@ -38,8 +38,10 @@ pub struct Call {
     pub targets: Arc<Targets>,
     /// Names that a person left out with `--exclude`, recorded.
     pub excluded: Arc<[String]>,
-    /// The file with the before-image of the attempt, once there is one.
+    /// The file with the before-image of the attempt; before there is one, that of the attempt before it.
     pub before_image: Option<PathBuf>,
+    /// By what the attempt can be found again where it runs; recorded with the intent.
+    pub handle: Option<String>,
     /// Of this attempt.
     pub timeout: Option<Span>,
     /// The step's effect class.
@@ -173,6 +175,12 @@ pub trait Look: Send + Sync {
     /// whose arguments are not known then, the first look binds it ([`Observation::identity`]).
     async fn pin(&self, _call: &Call) -> Pin {
         Pin::NotNeeded
+    }
+
+    /// By what the coming attempt can be found again where it will run, by whoever resumes: recorded with the intent, before
+    /// its first byte. Pure; `None` if the attempt's own id is enough, or nothing is.
+    fn handle(&self, _call: &Call) -> Option<String> {
+        None
     }
 
     /// What [`Connector::apply`] would do, in words.

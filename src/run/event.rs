@@ -342,6 +342,9 @@ pub enum Event {
         /// What the effect will destroy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before_image: Option<EvidenceRef>,
+        /// By what the attempt can be found again where it runs, such as the id of a remote shell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handle: Option<String>,
     },
     /// The attempt's end as this process saw it.
     AttemptFinished {

@@ -305,7 +305,7 @@ impl RunState {
                     }
                 }
             }
-            Event::AttemptStarted { attempt, identity, before_image, .. } => {
+            Event::AttemptStarted { attempt, identity, before_image, handle, .. } => {
                 self.expect(ix, &["pending", "backoff", "looked"])?;
                 if self.plan.step(ix).point_of_no_return {
                     self.past_no_return = true;
@@ -324,6 +324,7 @@ impl RunState {
                     facts.identity.clone_from(identity);
                 }
                 facts.before_image.clone_from(before_image);
+                facts.handle.clone_from(handle);
                 self.set(ix, StepState::Applying { attempt: *attempt, since: at });
             }
             Event::AttemptFinished { attempt, outcome, .. } => {

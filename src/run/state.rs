@@ -158,6 +158,8 @@ pub struct StepFacts {
     pub identity: Identity,
     /// Stored before the latest attempt.
     pub before_image: Option<EvidenceRef>,
+    /// By what the newest attempt can be found again where it runs.
+    pub handle: Option<String>,
     /// The last look.
     pub last_probe: Option<LastProbe>,
     /// Looks in a row, for the latest attempt, that said *not done* after it could no longer act.

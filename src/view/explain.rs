@@ -280,6 +280,9 @@ fn standing(out: &mut Text<'_>, plan: &Plan, ix: StepIx, At { state, now, live }
     if let Some(image) = &facts.before_image {
         out.field("kept", &format!("{}, evidence/{}", image.kind, image.sha256));
     }
+    if let Some(handle) = &facts.handle {
+        out.field("handle", handle);
+    }
     if let StepState::Done { .. } = state.step(ix) {
         for (n, (key, value)) in facts.outputs.iter().enumerate() {
             out.field(if n == 0 { "outputs" } else { "" }, &format!("{key}: {}", value_words(value)));

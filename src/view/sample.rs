@@ -71,7 +71,16 @@ fn step(id: &str, work: Work) -> Step {
 /// An action.
 pub fn action(id: &str, uses: &str, effect: Effect, with: Value) -> Step {
     let call = Call { uses: uses.to_owned(), with };
-    let work = Action { call, effect, destructive: false, probe: None, undo: None, undo_grade: UndoGrade::Full, probed: true };
+    let work = Action {
+        call,
+        effect,
+        destructive: false,
+        keeps: false,
+        probe: None,
+        undo: None,
+        undo_grade: UndoGrade::Full,
+        probed: true,
+    };
     step(id, Work::Action(Box::new(work)))
 }
 

@@ -105,6 +105,7 @@ impl Team {
             targets: Arc::clone(&self.targets),
             excluded: Arc::clone(&self.excluded),
             before_image: None,
+            handle: None,
             timeout: Some(Span::from_secs(30)),
             effect: spec.unwrap_or(Effect::Once),
             probed: true,

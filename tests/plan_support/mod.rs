@@ -23,6 +23,7 @@ fn generic(name: &'static str, effect: Effect, args: Vec<ArgSpec>) -> ActionSpec
         generic: true,
         destructive: false,
         undo: UndoGrade::None,
+        keeps: false,
         discovers: false,
         outputs: Vec::new(),
     }
@@ -60,6 +61,7 @@ pub fn catalogue() -> Catalogue {
         generic: false,
         outputs: vec!["state"],
         undo: UndoGrade::Full,
+        keeps: false,
         discovers: false,
         ..generic(
             "test.service",
@@ -79,6 +81,7 @@ pub fn catalogue() -> Catalogue {
         generic: false,
         destructive: true,
         undo: UndoGrade::Lossy,
+        keeps: false,
         discovers: false,
         outputs: vec!["guid"],
         ..generic(

@@ -450,6 +450,25 @@ def a_disconnected_pool_is_reconnected(peer: Peer) -> None:
 
 
 @group("judge")
+def a_disconnected_pool_is_taken_over_by_another_client(peer: Peer) -> None:
+    """Which only finds it in the list, and reads the pipeline that went on meanwhile."""
+    left = peer.pool()
+    left.open()
+    begun = begin(left, "Start-Slow", Seconds=0.5)
+    left.disconnect()
+    (found,) = [pool for pool in RunspacePool.get_runspace_pools(peer.wsman()) if pool.id.upper() == left.id.upper()]
+    # The list says which configuration a shell is of, and pypsrp does not read it.
+    found.shell.resource_uri = left.shell.resource_uri
+    found.connect()
+    same(found.state, RunspacePoolState.OPENED)
+    (shell,) = found.create_disconnected_power_shells()
+    same(shell.id.upper(), begun.id.upper())
+    same(shell.connect(), ["slow"])
+    same(call(found, "Echo-Value", Value="mine").output, ["mine"])
+    found.close()
+
+
+@group("judge")
 def a_secure_string_is_read(peer: Peer) -> None:
     """After the exchange of keys."""
     with peer.pool() as pool:

@@ -34,6 +34,11 @@ def cmdlet(name: str):
     return register
 
 
+def is_known(name: str) -> bool:
+    """Whether there is a command of that name."""
+    return name.lower() in _KNOWN
+
+
 # ---- Values ----
 
 
@@ -276,6 +281,9 @@ def get_service(run: Running, given: Parameters) -> None:
 
 
 def _change(run: Running, given: Parameters, operation: str, changes: typing.Dict[str, str]) -> None:
+    # Stopped while it waits, it has changed nothing.
+    run.wait(float(given.get("delay") or 0))
+    run.check()
     with _STATE:
         state, name, services = _service(run, given)
         if not name:
@@ -284,6 +292,8 @@ def _change(run: Running, given: Parameters, operation: str, changes: typing.Dic
             services[name].update(changes)
             state.write(services)
             run.effect(operation, service=name, **changes)
+    if "complain" in given:
+        run.error(_sample_error(str(given["complain"]), name), _position(operation))
     if "passthru" in given:
         run.output(service_object(name, services[name]))
 
@@ -326,7 +336,15 @@ def _parameters(run: Running, arguments) -> Parameters:
     return given
 
 
-def _script(run: Running, text: str) -> None:
+def _script(run: Running, text: str, parameters: Parameters) -> None:
+    # A script that hands its parameters on to one command: what a script of one line usually is.
+    handed_on = re.fullmatch(r"\s*(?:param\([^)]*\)\s*)?([A-Za-z]+-[A-Za-z]+)\s+@PSBoundParameters\s*", text)
+    if handed_on:
+        known = _KNOWN.get(handed_on.group(1).lower())
+        if known is None:
+            raise Terminating(not_found(handed_on.group(1)))
+        known[1](run, parameters)
+        return
     thrown = re.fullmatch(r"\s*throw\s+'((?:[^']|'')*)'\s*", text)
     if thrown:
         message = thrown.group(1).replace("''", "'")
@@ -342,8 +360,12 @@ def invoke(run: Running, pipeline) -> None:
         name = command.command_text
         run.shell.records.request("Pipeline", shell=run.shell.id, command=run.command, name=name[:200])
         run.check()
+        if command.is_script and (run.shell.records.folder / "lync.json").exists():
+            words = "The syntax is not supported by this runspace. This can occur if the runspace is in no-language mode."
+            kind = "System.Management.Automation.RuntimeException"
+            raise Terminating(error_record(kind, words, ErrorCategory.ParserError, "ScriptsNotAllowed", name))
         if command.is_script:
-            _script(run, name)
+            _script(run, name, _parameters(run, command.parameters))
             continue
         known = _KNOWN.get(name.lower())
         if known is None:

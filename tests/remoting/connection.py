@@ -165,7 +165,7 @@ class Connection:
                 self._send(self._head(400, [], 0))
                 raise Ended
             try:
-                return sealing.unseal(self.logon.context, request.body)
+                return sealing.unseal(self.logon.context, request.body, self.logon.scheme)
             except Exception as error:  # Whatever is wrong with it, it cannot be opened.
                 self.records.violation("a sealed message can be opened", error=f"{type(error).__name__}: {error}")
                 self._send(self._head(400, [], 0))
@@ -260,7 +260,8 @@ class Answer:
     def _head_and_body(self, status: int, body: bytes, headers=(), seal: bool = True, **wrong) -> bytes:
         kind, sent = SOAP, body
         if self.sealed and seal and body:
-            kind, sent = sealing.CONTENT_TYPE, sealing.seal(self.connection.logon.context, body, **wrong)
+            logon = self.connection.logon
+            kind, sent = sealing.content_type(logon.scheme), sealing.seal(logon.context, body, logon.scheme, **wrong)
         headers = [*self.extra, *headers, *([("Content-Type", kind)] if sent else [])]
         return self.connection._head(status, headers, len(sent)) + sent
 
@@ -315,7 +316,7 @@ class Answer:
             self.connection._send(b"10000\r\n" + b"<" * 0x10000 + b"\r\n")
 
     def _after_declared(self, status, body, _fragments) -> None:
-        kind = sealing.CONTENT_TYPE if self.sealed else SOAP
+        kind = sealing.content_type(self.connection.logon.scheme) if self.sealed else SOAP
         self.connection._send(self.connection._head(status, [("Content-Type", kind)], 10_000_000_000) + body[:100])
         self.connection._hold()
 
@@ -338,12 +339,26 @@ class Answer:
         other = f"uuid:{str(uuid.uuid4()).upper()}"
         self._write(status, body.replace(self.asked.message_id.encode(), other.encode()))
 
-    def _received(self, status, fragments) -> None:
+    def _command(self) -> str:
         command = ""
         if self.asked.body is not None:
             for wanted in self.asked.body:
                 command = wanted.get("CommandId") or ""
-        self._write(status, envelope.answer(self.asked, Shell.received(command.upper(), fragments, False)))
+        return command.upper()
+
+    def _received(self, status, fragments) -> None:
+        self._write(status, envelope.answer(self.asked, Shell.received(self._command(), fragments, False)))
+
+    def _after_done(self, status, _body, _fragments) -> None:
+        self._write(status, envelope.answer(self.asked, Shell.received(self._command(), [], True)))
+
+    def _after_foreign(self, status, _body, fragments) -> None:
+        other = str(uuid.uuid4()).upper()
+        self._write(status, envelope.answer(self.asked, Shell.received(other, fragments, False)))
+
+    def _after_stderr(self, status, body, _fragments) -> None:
+        more = b'<rsp:ReceiveResponse><rsp:Stream Name="stderr">AAECAw==</rsp:Stream>'
+        self._write(status, body.replace(b"<rsp:ReceiveResponse>", more))
 
     def _after_repeated(self, status, _body, fragments) -> None:
         self._received(status, [one for one in fragments for _ in range(2)])

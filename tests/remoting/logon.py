@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection: Basic, Negotiate (raw NTLM and SPNEGO), NTLM, client certificate.
+"""Who is at the other end of a connection: Basic, Negotiate (raw NTLM and SPNEGO), NTLM, Kerberos, client certificate.
 
 One connection has one logon. The NTLM acceptor is pyspnego's; it takes a missing channel binding for a good one,
 so bindings are looked at here before it sees the token.
@@ -30,6 +30,8 @@ class Rules:
     bindings: str
     # The certificate that the server shows, DER; None without TLS.
     certificate: typing.Optional[bytes]
+    # The host in the principal whose key is in the keytab; with it, Kerberos is taken and NTLM is not.
+    host: str = ""
 
 
 class Refused(Exception):
@@ -96,7 +98,7 @@ class Logon:
         if self.context is None or self.done:
             # A client that logs on again does so from the start.
             self.done = False
-            self.context = spnego.server(protocol="ntlm" if scheme == "NTLM" else "negotiate")
+            self.context = self._acceptor(scheme, token)
         bindings = self._bindings(token)
         try:
             answer = self.context.step(token, channel_bindings=bindings)
@@ -105,9 +107,20 @@ class Logon:
             raise Refused(f"{scheme}: {type(error).__name__}: {error}") from error
         if self.context.complete:
             kind = "raw NTLM" if token.startswith(b"NTLMSSP\0") else "SPNEGO"
+            if self.context.negotiated_protocol == "kerberos":
+                kind = "raw" if scheme == "Kerberos" else "SPNEGO with Kerberos"
             self._finish(f"{scheme} {kind}", self.context.client_principal)
         encoded = None if answer is None else f"{scheme} {base64.b64encode(answer).decode()}"
         return Step(self.context.complete, encoded)
+
+    def _acceptor(self, scheme: str, token: bytes):
+        """A security context for the first token."""
+        if not self.rules.host:
+            return spnego.server(protocol="ntlm" if scheme == "NTLM" else "negotiate")
+        if b"NTLMSSP\0" in token:
+            raise Refused(f"{scheme}: NTLM where a ticket is due")
+        protocol = "kerberos" if scheme == "Kerberos" else "negotiate"
+        return spnego.server(hostname=self.rules.host, service="HTTP", protocol=protocol)
 
     def _bindings(self, token: bytes) -> typing.Optional[GssChannelBindings]:
         """Looks at the AUTHENTICATE message in `token`, if there is one, and says what pyspnego must compare."""

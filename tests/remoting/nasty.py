@@ -17,6 +17,9 @@ but a Logon), `nth` the first such answer that is meant (1), `times` how many (1
     bad_seal         a wrong signature;   bad_length  a wrong Length=
     relates_to       a RelatesTo of another request
     repeated         every fragment twice;   reversed  the fragments in reverse order
+    done             no output, and the state that the command is done
+    foreign          the output said to be that of another command
+    stderr           in addition some bytes on the stream `stderr`
     unknown          in addition a message of an unknown type
     fault            a fault with `code` and `text`, nothing is executed;   fault_after  the same after executing
     status           the HTTP status `status` with a text in HTML

@@ -303,11 +303,11 @@ def layout(name: str, old: bytes, new: bytes) -> None:
 
     def made() -> typing.List[str]:
         # The boundary within the data is data.
-        body = sealing.seal(Plain(), b"<a>--Encrypted Boundary--\r\n</a>")
-        assert sealing.unseal(Plain(), body) == b"<a>--Encrypted Boundary--\r\n</a>"
+        body = sealing.seal(Plain(), b"<a>--Encrypted Boundary--\r\n</a>", "Negotiate")
+        assert sealing.unseal(Plain(), body, "Negotiate") == b"<a>--Encrypted Boundary--\r\n</a>"
         assert old in body
         try:
-            sealing.unseal(Plain(), body.replace(old, new, 1))
+            sealing.unseal(Plain(), body.replace(old, new, 1), "Negotiate")
         except sealing.NotSealed:
             return ["not sealed"]
         return []

@@ -7,13 +7,12 @@ import re
 import struct
 
 BOUNDARY = b"--Encrypted Boundary"
-PROTOCOL = "application/HTTP-SPNEGO-session-encrypted"
-CONTENT_TYPE = f'multipart/encrypted;protocol="{PROTOCOL}";boundary="Encrypted Boundary"'
+# By the scheme of the logon.
+PROTOCOLS = {"Negotiate": "application/HTTP-SPNEGO-session-encrypted", "Kerberos": "application/HTTP-Kerberos-session-encrypted"}
 
 _HEADER = re.compile(
     re.escape(BOUNDARY)
-    + rb"\r\n\tContent-Type: "
-    + re.escape(PROTOCOL.encode())
+    + rb"\r\n\tContent-Type: (application/HTTP-[A-Za-z]+-session-encrypted)"
     + rb"\r\n\tOriginalContent: type=application/soap\+xml;charset=UTF-8;Length=([0-9]+)\r\n"
     + re.escape(BOUNDARY)
     + rb"\r\n\tContent-Type: application/octet-stream\r\n"
@@ -30,11 +29,23 @@ def is_sealed(content_type: str) -> bool:
     return content_type.lower().startswith("multipart/encrypted")
 
 
-def unseal(context, body: bytes) -> bytes:
+def protocol(scheme: str) -> str:
+    """The type of what is inside, for a connection that was logged on by `scheme`."""
+    return PROTOCOLS["Kerberos" if scheme.startswith("Kerberos") else "Negotiate"]
+
+
+def content_type(scheme: str) -> str:
+    """The Content-Type of a sealed message."""
+    return f'multipart/encrypted;protocol="{protocol(scheme)}";boundary="Encrypted Boundary"'
+
+
+def unseal(context, body: bytes, scheme: str) -> bytes:
     """The message in `body`."""
     header = _HEADER.match(body)
     if header is None:
         raise NotSealed("the headers of the sealed parts are not as they must be")
+    if header.group(1).decode() != protocol(scheme):
+        raise NotSealed(f"the sealed part is {header.group(1).decode()} after a logon by {scheme}")
     # The boundary may occur in the sealed bytes: only the fixed end counts.
     if not body.endswith(_END):
         raise NotSealed("the sealed body does not end with its boundary")
@@ -45,19 +56,19 @@ def unseal(context, body: bytes) -> bytes:
     if length != context.query_message_sizes().header:
         raise NotSealed(f"the signature has {length} bytes")
     plain = context.unwrap_winrm(sealed[4 : 4 + length], sealed[4 + length :])
-    if len(plain) != int(header.group(1)):
-        raise NotSealed(f"Length= says {int(header.group(1))}, the message has {len(plain)} bytes")
+    if len(plain) != int(header.group(2)):
+        raise NotSealed(f"Length= says {int(header.group(2))}, the message has {len(plain)} bytes")
     return plain
 
 
-def seal(context, message: bytes, *, wrong_length: bool = False, wrong_signature: bool = False) -> bytes:
+def seal(context, message: bytes, scheme: str, *, wrong_length: bool = False, wrong_signature: bool = False) -> bytes:
     """`message` as a sealed body; the wrong ones on request."""
     signature, data, padding = context.wrap_winrm(message)
     if wrong_signature:
         signature = signature[:4] + bytes(byte ^ 0xFF for byte in signature[4:12]) + signature[12:]
     length = len(message) + padding + (7 if wrong_length else 0)
     head = (
-        f"\r\n\tContent-Type: {PROTOCOL}\r\n"
+        f"\r\n\tContent-Type: {protocol(scheme)}\r\n"
         f"\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length={length}\r\n"
     ).encode()
     return b"".join(

@@ -1,15 +1,17 @@
 """A WS-Man server that judges a client of PowerShell remoting.
 
-PSRP is psrpcore's, NTLM is pyspnego's; envelopes, HTTP, sealing and the strict rules are here. It listens on loopback,
+PSRP is psrpcore's, NTLM is pyspnego's, Kerberos is MIT's; envelopes, HTTP, sealing and the strict rules are here. It listens on loopback,
 prints one line of JSON when it is ready, and ends when its standard input does: with whoever started it.
 
     python server.py --folder DIR [--certificate PEM --key PEM] [--client-ca PEM] [--bindings required|optional|off]
-                     [--offer Negotiate,Basic] [--user NAME --password TEXT] [--max-envelope BYTES] [--port N]
+                     [--offer Negotiate,Basic] [--user NAME --password TEXT] [--max-envelope BYTES] [--port N] [--old]
+                     [--keytab FILE --kerberos-host NAME] [--cmdlets MODULE]
 
 What it writes into the folder is said in `records.py`, how it is made to misbehave in `nasty.py`.
 """
 
 import argparse
+import importlib
 import json
 import os
 import pathlib
@@ -19,6 +21,7 @@ import sys
 import threading
 
 import cmdlets
+import lync_cmdlets  # noqa: F401  (its commands become known)
 import strict
 from connection import Connection
 from logon import Rules
@@ -45,7 +48,7 @@ class Server:
         self.control = Control(folder)
         self.limit = arguments.max_envelope
         self.envelopes = strict.Envelopes(self.records, self.limit)
-        self.shells = Shells(self.records, cmdlets.start, self.limit)
+        self.shells = Shells(self.records, cmdlets.start, self.limit, arguments.old)
         self.tls = None
         certificate = None
         if arguments.certificate:
@@ -63,7 +66,11 @@ class Server:
             offers=arguments.offer.split(","),
             bindings=arguments.bindings,
             certificate=certificate,
+            host=arguments.kerberos_host,
         )
+        if arguments.keytab:
+            # Read by MIT Kerberos, through pyspnego.
+            os.environ["KRB5_KTNAME"] = f"FILE:{arguments.keytab}"
         self.socket = socket.create_server(("127.0.0.1", arguments.port))
         self.port = self.socket.getsockname()[1]
         # Read by pyspnego's acceptor: DOMAIN:USER:PASSWORD.
@@ -107,8 +114,15 @@ def main() -> None:
     parser.add_argument("--certificate")
     parser.add_argument("--key")
     parser.add_argument("--client-ca")
+    parser.add_argument("--keytab")
+    parser.add_argument("--kerberos-host", default="")
+    parser.add_argument("--old", action="store_true")
     parser.add_argument("--max-envelope", type=int, default=500 * 1024)
-    server = Server(parser.parse_args())
+    parser.add_argument("--cmdlets", action="append", default=[], help="a module with further cmdlets; the last one counts")
+    arguments = parser.parse_args()
+    for name in arguments.cmdlets:
+        importlib.import_module(name)
+    server = Server(arguments)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     scheme = "https" if server.tls is not None else "http"
     print(json.dumps({"ready": True, "port": server.port, "scheme": scheme, "pid": os.getpid()}), flush=True)

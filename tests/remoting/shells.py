@@ -25,7 +25,7 @@ from psrpcore import (
     SetMinRunspacesEvent,
     StreamType,
 )
-from psrpcore.types import RunspacePoolState
+from psrpcore.types import PSVersion, RunspacePoolState
 
 import envelope
 import strict
@@ -35,6 +35,8 @@ from running import Queue, Running
 STATE = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/CommandState/"
 # As large as those of PowerShell.
 FRAGMENT = 32 * 1024
+# The type of APPLICATION_PRIVATE_DATA, as it stands in a message.
+PRIVATE_DATA = (0x00021009).to_bytes(4, "little")
 # How long a stop may take before it is answered nevertheless.
 PATIENCE = 10.0
 
@@ -240,13 +242,36 @@ class Shell:
 
     def connect(self, asked: Asked) -> str:
         """`Connect`: another client takes over a disconnected shell ([MS-PSRP] section 3.1.4.10)."""
+        command = (asked.body.get("CommandId") or "").upper() if asked.body is not None else ""
+        if command:
+            # A command of a shell that was taken over: from now on its output is read by this client.
+            self.check()
+            if command not in self.running:
+                raise self._no_command(command)
+            return "<rsp:ConnectResponse/>"
+        if self.deleted:
+            raise gone(self.id)
+        if self.connected:
+            raise Fault(envelope.CONNECTED_ELSEWHERE, "The shell is connected to another client.")
+        version, must = asked.options.get("protocolversion", ("", False))
+        if not must or not version.startswith("2."):
+            self.records.violation("Connect has the option protocolversion 2.x with MustComply", found=version, must=must)
         content = asked.body.findtext(f"{{{envelope.PWSH}}}connectXml") if asked.body is not None else None
         self.rules.reconnect()
         self.pool.connect()
         self.connected = True
         self.session = asked.session
+        # A server shows itself to a new client, too ([MS-PSRP] section 3.1.5.3.15); psrpcore leaves that out.
+        self.pool.prepare_message(self.pool.our_capability)
         self.feed(decode(self.records, content or ""), "", "stdin")
-        answer = b"".join(self.queue.take(1 << 30))
+        # What the pool is comes with this answer, what the server tells about itself with the next Receive
+        # ([MS-PSRP] section 3.2.5.4.29).
+        fragments = [one for packed in self.queue.take(1 << 30) for one in single(packed)]
+        later = {one[:8] for one in fragments if one[16] & 1 and one[25:29] == PRIVATE_DATA}
+        answer = b"".join(one for one in fragments if one[:8] not in later)
+        for one in fragments:
+            if one[:8] in later:
+                self.queue.put(one)
         self.rules.opened = True
         encoded = base64.b64encode(answer).decode()
         return (
@@ -273,6 +298,14 @@ def envelope_room(asked: Asked, limit: int) -> int:
     return (strict.Envelopes.fits(asked, limit) - 2048) // 4 * 3
 
 
+def single(packed: bytes) -> typing.Iterator[bytes]:
+    """The fragments of one payload, each for itself."""
+    while packed:
+        length = 21 + int.from_bytes(packed[17:21], "big")
+        yield packed[:length]
+        packed = packed[length:]
+
+
 def decode(records, text: str) -> bytes:
     """Base64 from the wire."""
     try:
@@ -285,9 +318,11 @@ def decode(records, text: str) -> bytes:
 class Shells:
     """All shells of the server, and what may be asked of them."""
 
-    def __init__(self, records, start, limit: int) -> None:
+    def __init__(self, records, start, limit: int, old: bool = False) -> None:
         self.records = records
         self.limit = limit
+        # As PowerShell 2.0, which knows nothing of leaving and coming back.
+        self.old = old
         self._start = start
         self._lock = threading.Lock()
         self._shells: typing.Dict[str, Shell] = {}
@@ -327,6 +362,8 @@ class Shells:
             self.records.violation("a shell has the streams `stdin pr` and `stdout`")
         number = wanted.upper() or str(uuid.uuid4()).upper()
         shell = Shell(self.records, asked, number, user, self._start, self.limit)
+        if self.old:
+            shell.pool.our_capability.protocolversion = PSVersion("2.1")
         with self._lock:
             if number in self._shells:
                 raise Fault(envelope.ALREADY_EXISTS, f"A shell {number} exists.")
@@ -366,6 +403,8 @@ class Shells:
             if asked.action == "Get":
                 return shell.describe(), []
             if asked.action in ("Disconnect", "Reconnect", "Connect"):
+                if self.old:
+                    raise Fault(envelope.UNSUPPORTED_ACTION, f"The action {asked.action} is not supported.")
                 return self._connection(shell, asked), []
             shell.check()
             if asked.action == "Receive":
@@ -381,8 +420,16 @@ class Shells:
             shell.connected = False
             shell.pool.disconnect()
         elif asked.action == "Reconnect":
+            command = (asked.body.get("CommandId") or "").upper() if asked.body is not None else ""
+            if command:
+                shell.check()
+                if command not in shell.running:
+                    raise shell._no_command(command)
+                return "<rsp:ReconnectResponse/>"
             if asked.session != shell.session:
-                shell.records.violation("Reconnect has the SessionId of the client that left", shell=shell.id)
+                raise Fault(envelope.WRONG_SESSION, "The shell was left by another client.")
+            if shell.connected:
+                raise Fault(envelope.NOT_DISCONNECTED, "The shell is not disconnected.")
             shell.connected = True
             # psrpcore would tell the client that the pool is open, which PowerShell does not do here.
             shell.pool.state = RunspacePoolState.Opened

@@ -84,7 +84,7 @@ fn event() -> impl Strategy<Value = Event> {
             }
         ),
         6 => (step(), 1_u32..4)
-            .prop_map(|(step, attempt)| Event::AttemptStarted { step, attempt, identity: Identity::new(), before_image: None }),
+            .prop_map(|(step, attempt)| Event::AttemptStarted { step, attempt, identity: Identity::new(), before_image: None, handle: None }),
         6 => (step(), 1_u32..4, outcome()).prop_map(|(step, attempt, outcome)| Event::AttemptFinished { step, attempt, outcome }),
         2 => (step(), how()).prop_map(|(step, how)| Event::StepVerified { step, how, outputs: Outputs::new() }),
         1 => step().prop_map(move |step| Event::StepFailed { step, reason: reason() }),

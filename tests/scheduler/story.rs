@@ -279,7 +279,7 @@ fn probe(step: &str, attempt: u32, phase: Phase, verdict: Option<Verdict>, quies
 
 /// An intent.
 pub fn started(step: &str, attempt: u32) -> Event {
-    Event::AttemptStarted { step: id(step), attempt, identity: Identity::new(), before_image: None }
+    Event::AttemptStarted { step: id(step), attempt, identity: Identity::new(), before_image: None, handle: None }
 }
 
 /// An end.

@@ -42,6 +42,7 @@ pub fn action(id: &str, effect: Effect) -> Step {
         call: Call { uses: "sim".to_owned(), with: json!({}) },
         effect,
         destructive: false,
+        keeps: false,
         probe: None,
         undo: None,
         undo_grade: UndoGrade::None,

@@ -32,6 +32,7 @@ pub fn specs() -> Vec<ActionSpec> {
         generic: true,
         destructive: false,
         undo: UndoGrade::None,
+        keeps: false,
         discovers: false,
         outputs: Vec::new(),
     }]

@@ -11,7 +11,6 @@
 //! topology  the domain controllers, from the directory itself
 //! session   one connection: reading apart from writing                (the only place that knows ldap3)
 //! outcome   what the result of a write means
-//! tls       the one constructor of a TLS configuration
 //! target    a directory of the targets file
 //! args      the arguments of a call, read into types
 //! dn filter guid sid descriptor entry     values, built by types only
@@ -38,7 +37,6 @@ pub mod preflight;
 pub mod session;
 pub mod sid;
 pub mod target;
-pub mod tls;
 pub mod topology;
 
 use async_trait::async_trait;
@@ -47,6 +45,7 @@ use self::actions::Action;
 use self::session::{Dialer, OpenError, ReadError, Session, Trouble};
 use self::target::Target;
 use crate::connector::Options;
+pub use crate::connector::no_answer::NoAnswer;
 use crate::connector::text::one_line;
 use crate::plan::action::Effect;
 use crate::plan::{ActionSpec, Targets};
@@ -68,15 +67,6 @@ pub fn specs() -> Vec<ActionSpec> {
     actions::ALL.iter().map(|action| action.spec()).collect()
 }
 
-/// Why something could not be looked at. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoAnswer {
-    /// The server could not be reached at all.
-    pub unreachable: bool,
-    /// For people.
-    pub reason: String,
-}
-
 impl From<OpenError> for NoAnswer {
     fn from(error: OpenError) -> Self {
         NoAnswer { unreachable: error.kind == Trouble::Unreachable, reason: error.message }
@@ -86,24 +76,6 @@ impl From<OpenError> for NoAnswer {
 impl From<ReadError> for NoAnswer {
     fn from(error: ReadError) -> Self {
         NoAnswer { unreachable: false, reason: error.message }
-    }
-}
-
-impl From<String> for NoAnswer {
-    fn from(reason: String) -> Self {
-        NoAnswer { unreachable: false, reason }
-    }
-}
-
-impl NoAnswer {
-    /// As a finding that keeps a run from starting.
-    fn finding(self) -> Finding {
-        Finding { level: if self.unreachable { Level::Unreachable } else { Level::Fatal }, message: self.reason }
-    }
-
-    /// As the answer to what a step should be bound to.
-    fn pin(self) -> Pin {
-        Pin::Cannot { unreachable: self.unreachable, reason: self.reason }
     }
 }
 

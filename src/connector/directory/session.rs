@@ -6,7 +6,6 @@
 //! dial       connects and proves the certificate; gives a `Secured`, without which nothing logs on
 //! start_tls  the one exchange before TLS
 //! logon      the logon, and what its refusals mean
-//! refused    remembers refused logons
 //! root       the root DSE
 //! link       one operation: bounded in time, and a library that panics does not take us with it
 //! read       searches, page by page
@@ -17,7 +16,6 @@ mod dial;
 mod link;
 mod logon;
 mod read;
-mod refused;
 mod root;
 mod start_tls;
 mod write;
@@ -26,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::target::{Target, Url};
+use crate::connector::refused::Refused;
 
 pub use root::{dns_name, generalized_time};
 
@@ -33,7 +32,7 @@ pub use root::{dns_name, generalized_time};
 /// would lock the account.
 #[derive(Debug, Clone, Default)]
 pub struct Dialer {
-    refused: Arc<refused::Refused>,
+    refused: Arc<Refused>,
 }
 
 /// Which server of a directory.

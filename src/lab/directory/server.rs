@@ -23,6 +23,11 @@ const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
 
 static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
+/// The number of a new connection to the lab.
+pub fn next_connection() -> u64 {
+    CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1
+}
+
 /// One port of one domain controller.
 #[derive(Clone)]
 pub struct Port {
@@ -87,13 +92,15 @@ pub async fn listen(
 pub struct Standing {
     /// By domain controller.
     pub stopped: Vec<bool>,
+    /// Windows hosts that are stopped.
+    pub hosts: std::collections::BTreeSet<String>,
     /// Counts reset and restore.
     pub world: u64,
 }
 
 async fn connection(lab: &Lab, port: &Port, mut stream: TcpStream, standing: watch::Receiver<Standing>) {
     let _ = stream.set_nodelay(true);
-    let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1;
+    let number = next_connection();
     let scheme = if port.tls_first { "ldaps" } else { "ldap" };
     let door = Door { global_catalog: port.global_catalog, scheme };
     let mut session = Session { caller: None, tls: port.tls_first, door, pages: Pages::default() };

@@ -3,6 +3,7 @@
 //! A process is known by its number, the moment it was started and the boot of the machine, so that a number which went
 //! to somebody else, or belongs to another namespace, is never taken for it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::Path;
@@ -90,7 +91,7 @@ fn answers() -> bool {
 }
 
 fn running(first: &First) -> Running {
-    Running { pid: first.pid, control: 0, token: String::new(), ports: ports() }
+    Running { pid: first.pid, control: 0, token: String::new(), ports: ports(), hosts: BTreeMap::new() }
 }
 
 /// The lab in this folder, if it is up.
@@ -132,7 +133,7 @@ pub fn start(files: &Files, program: &Path, account: &str) -> Result<Running, Tr
         if build::accounts(files).is_none() {
             build::build(files)?;
         }
-        files.write_targets(&ports(), account, ADDRESS)?;
+        files.write_targets(&ports(), &BTreeMap::new(), account, ADDRESS)?;
         spawn(files, program)?;
     }
     wait(files)

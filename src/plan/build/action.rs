@@ -62,6 +62,7 @@ impl Cx<'_> {
         });
         let undo_grade = if undo.is_some() { UndoGrade::Full } else { spec.undo };
         let probed = probe.is_some() || (!spec.generic && effect != Effect::Read);
-        Some(Action { call, effect, destructive, probe, undo, undo_grade, probed })
+        let keeps = spec.keeps;
+        Some(Action { call, effect, destructive, keeps, probe, undo, undo_grade, probed })
     }
 }

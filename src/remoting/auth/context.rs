@@ -37,7 +37,9 @@ pub struct Login {
 }
 
 impl Login {
-    /// A new logon to `host`; `None` for the methods without a handshake.
+    /// A new logon to `host`; `None` for the methods without a handshake. NTLM is bound to the TLS channel where there is
+    /// one; Kerberos is not, since the library beneath writes the binding's announcement two bytes short, and servers that
+    /// read it would refuse the logon.
     ///
     /// # Errors
     /// No key distribution centre is named, or the mechanism refuses the account.
@@ -80,17 +82,20 @@ impl Login {
     }
 
     fn understood(&self, error: &sspi::Error) -> AuthError {
-        let text = error.description.clone();
+        // What follows are the bytes of a record, for nobody to read.
+        let text = error.description.split(". Additional error data").next().unwrap_or_default().to_owned();
+        let says = |words: &str| text.contains(words);
         match error.error_type {
-            ErrorKind::LogonDenied | ErrorKind::UnknownCredentials if self.centres.is_empty() => AuthError::Refused(text),
-            // What the centre answers for a wrong password; the rest of its text is raw bytes.
-            _ if text.contains("pre-authentication information was invalid") => {
-                AuthError::Refused("the pre-authentication information was invalid".to_owned())
+            // One kind for all that a centre does not know or has locked: the text alone tells account from service
+            // (RFC 4120 section 7.5.9, codes 6, 7, 18, 19, 20, 21, 22).
+            ErrorKind::UnknownCredentials if !self.centres.is_empty() && says("server") => {
+                AuthError::NoSuchService(self.target.clone())
             }
-            ErrorKind::LogonDenied | ErrorKind::NoCredentials => AuthError::Refused(text),
+            // Code 24, a wrong password, and code 23, one that has expired.
+            _ if says("pre-authentication information was invalid") || says("password has expired") => AuthError::Refused(text),
+            ErrorKind::LogonDenied | ErrorKind::NoCredentials | ErrorKind::UnknownCredentials => AuthError::Refused(text),
             ErrorKind::TimeSkew => AuthError::Clock(text),
             ErrorKind::NoAuthenticatingAuthority => AuthError::NoKdc(text),
-            ErrorKind::UnknownCredentials => AuthError::NoSuchService(self.target.clone()),
             kind => AuthError::Token(format!("{kind:?}: {text}")),
         }
     }
@@ -246,6 +251,54 @@ mod tests {
         let mut login = Login::new(&kerberos(vec![here], Wrapping::Spnego), "web1").unwrap().unwrap();
         assert!(matches!(login.step(b"", None).await, Err(AuthError::Token(_))));
         drop(server.await.unwrap());
+    }
+
+    /// What a centre answers instead of a ticket, `KRB-ERROR` (RFC 4120 section 5.9.1), behind its length.
+    fn krb_error(code: u8) -> Vec<u8> {
+        let tagged = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()][..], content].concat();
+        let integer = |tag: u8, value: u8| tagged(tag, &tagged(0x02, &[value]));
+        let text = |value: &[u8]| tagged(0x1b, value);
+        let name = [integer(0xa0, 2), tagged(0xa1, &tagged(0x30, &[text(b"krbtgt"), text(b"LAB")].concat()))].concat();
+        let fields = [
+            integer(0xa0, 5),
+            integer(0xa1, 30),
+            tagged(0xa4, &tagged(0x18, b"20261128030405Z")),
+            integer(0xa5, 0),
+            integer(0xa6, code),
+            tagged(0xa9, &text(b"LAB.LOCAL")),
+            tagged(0xaa, &tagged(0x30, &name)),
+        ];
+        let message = tagged(0x7e, &tagged(0x30, &fields.concat()));
+        [&u32::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat()
+    }
+
+    #[tokio::test]
+    async fn what_a_centre_complains_of_is_told_apart() {
+        for (code, right) in [
+            (6, (|error| matches!(error, AuthError::Refused(_))) as fn(&AuthError) -> bool),
+            (7, |error| matches!(error, AuthError::NoSuchService(name) if name == "HTTP/web1")),
+            (18, |error| matches!(error, AuthError::Refused(_))),
+            (23, |error| matches!(error, AuthError::Refused(_))),
+            (24, |error| matches!(error, AuthError::Refused(_))),
+            (37, |error| matches!(error, AuthError::Clock(_))),
+            (60, |error| matches!(error, AuthError::Token(_))),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let here = listener.local_addr().unwrap().to_string();
+            let server = tokio::spawn(async move {
+                // A mechanism may ask again before it gives up.
+                loop {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    stream.write_all(&krb_error(code)).await.unwrap();
+                }
+            });
+            for wrapping in [Wrapping::Raw, Wrapping::Spnego] {
+                let mut login = Login::new(&kerberos(vec![here.clone()], wrapping), "web1").unwrap().unwrap();
+                let error = login.step(b"", None).await.unwrap_err();
+                assert!(right(&error), "{code}, {wrapping}: {error:?}");
+            }
+            server.abort();
+        }
     }
 
     #[tokio::test]

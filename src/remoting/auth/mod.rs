@@ -33,7 +33,11 @@ pub enum Method {
         /// In SPNEGO, or as it is.
         wrapping: Wrapping,
     },
-    /// Kerberos with a password, in SPNEGO or as it is; tickets come from the key distribution centres named here.
+    /// Kerberos with a password, in SPNEGO or as it is; tickets come from the key distribution centres named here. Seals
+    /// messages over plain HTTP. Over HTTPS it is **not** bound to the channel, because of a defect below `sspi` (see
+    /// [`Login::new`]): servers take that unless their `CbtHardeningLevel` is `Strict`, and those refuse the logon with a
+    /// 401. There NTLM, which is bound, or Kerberos over plain HTTP, which is sealed, is the way. Never NTLM instead of it
+    /// without being told.
     Kerberos {
         /// `user@realm`, or `DOMAIN\user` where the domain's name is also the realm's.
         account: Account,

@@ -25,7 +25,14 @@ impl CallError {
     pub fn may_have_acted(&self) -> bool {
         match self {
             CallError::Send(error) => error.sent,
-            CallError::Fault(fault) => matches!(fault.kind(), FaultKind::TimedOut | FaultKind::Other),
+            CallError::Fault(fault) => match fault.kind() {
+                FaultKind::TimedOut | FaultKind::Other => true,
+                FaultKind::ShellNotFound
+                | FaultKind::Quota
+                | FaultKind::AccessDenied
+                | FaultKind::Unsupported
+                | FaultKind::Disconnected => false,
+            },
             CallError::Malformed(_) => true,
         }
     }
@@ -72,6 +79,19 @@ pub enum ShellError {
         /// How long.
         after: std::time::Duration,
     },
+    /// What a pipeline says can no longer be read. It had begun, so that this says nothing about what it did, however certain
+    /// the failed call itself is.
+    #[error("the pipeline had begun and can no longer be followed: {0}")]
+    Reading(Box<ShellError>),
+    /// A shell cannot be left here, or not taken over.
+    #[error(
+        "the server cannot leave a shell running and come back to it: that needs PowerShell 3.0 or newer{}",
+        .version.as_ref().map_or(String::new(), |version| format!(", and it speaks version {version} of the protocol"))
+    )]
+    Unsupported {
+        /// The version of the remoting protocol, where the server told it.
+        version: Option<String>,
+    },
     /// The server ended the command and does not say how the pipeline ended.
     #[error("the server ended the command and did not say how the pipeline ended")]
     NoState,
@@ -86,7 +106,8 @@ impl ShellError {
     pub fn may_have_acted(&self) -> bool {
         match self {
             ShellError::Call(error) => error.may_have_acted(),
-            ShellError::Left => false,
+            ShellError::Psrp(error) => !error.is_refusal(),
+            ShellError::Left | ShellError::Unsupported { .. } => false,
             _ => true,
         }
     }

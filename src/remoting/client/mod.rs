@@ -4,6 +4,7 @@
 //! service   one call of WS-Management: an envelope out, an envelope back
 //! shells    what concerns shells from outside: is one there, remove one (a resume needs no more)
 //! shell     our own shell: open, run, close
+//! leave     leaving a shell that goes on, and coming back
 //! running   a pipeline at work: a task of its own reads, the caller takes events from a bounded channel
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! had an effect is never repeated here; [`CallError::may_have_acted`] says what is certain.
 
 mod error;
+mod leave;
 mod running;
 mod service;
 mod shell;

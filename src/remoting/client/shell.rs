@@ -58,7 +58,7 @@ pub struct Shell {
     /// Absent while a pipeline runs, and for good after one that was left.
     pub(super) inside: Option<Inside>,
     /// Another connection to the same shell, for what cannot wait.
-    beside: Service,
+    pub(super) beside: Service,
 }
 
 /// The connection and the protocol's state, which belong together.
@@ -75,10 +75,7 @@ impl Shell {
     /// [`super::terminate`] removes it.
     pub async fn open(endpoint: Endpoint, shell_id: Uuid, settings: &Settings) -> Result<Self, ShellError> {
         let begun = Instant::now();
-        let mut service = Service::new(endpoint, names::configuration(&settings.configuration));
-        service.operation_timeout = settings.operation_timeout;
-        service.slack = settings.slack;
-        service.max_envelope_size = settings.max_envelope_size;
+        let mut service = service(endpoint, settings);
         let mut options = settings.pool.clone();
         options.payload = payload(&service);
         let mut pool = Pool::new(shell_id, options);
@@ -95,11 +92,7 @@ impl Shell {
         service.shell_id = Some(created.shell_id);
         let beside = service.another();
         let mut inside = Inside { service, pool };
-        let late = || ShellError::Deadline { what: "opening the runspace", after: settings.open_within };
-        while inside.pool.state() != PoolState::Opened {
-            let left = settings.open_within.checked_sub(begun.elapsed()).ok_or_else(late)?;
-            tokio::time::timeout(left, inside.pool_events()).await.map_err(|_| late())??;
-        }
+        inside.opened(begun, settings.open_within).await?;
         Ok(Shell { inside: Some(inside), beside })
     }
 
@@ -163,6 +156,16 @@ impl Shell {
 }
 
 impl Inside {
+    /// Waits until the runspace is open, at most `within` since it was `begun`.
+    pub(super) async fn opened(&mut self, begun: Instant, within: Duration) -> Result<(), ShellError> {
+        let late = || ShellError::Deadline { what: "opening the runspace", after: within };
+        while self.pool.state() != PoolState::Opened {
+            let left = within.checked_sub(begun.elapsed()).ok_or_else(late)?;
+            tokio::time::timeout(left, self.pool_events()).await.map_err(|_| late())??;
+        }
+        Ok(())
+    }
+
     /// Waits for messages of the pool itself.
     async fn pool_events(&mut self) -> Result<(), ShellError> {
         let asked = Instant::now();
@@ -176,7 +179,7 @@ impl Inside {
             }
             Err(error) => return Err(error.into()),
         };
-        for chunk in &response.chunks {
+        for chunk in response.output_of(None).map_err(CallError::Malformed)? {
             for event in self.pool.receive(None, &chunk.data)? {
                 if let EventKind::PoolState { state, error } = event.kind
                     && state.is_final()
@@ -200,8 +203,17 @@ impl Inside {
     }
 }
 
+/// The service that a shell of these settings is reached by.
+pub(super) fn service(endpoint: Endpoint, settings: &Settings) -> Service {
+    let mut service = Service::new(endpoint, names::configuration(&settings.configuration));
+    service.operation_timeout = settings.operation_timeout;
+    service.slack = settings.slack;
+    service.max_envelope_size = settings.max_envelope_size;
+    service
+}
+
 /// The bytes that fit into any request: ids have one length.
-fn payload(service: &Service) -> usize {
+pub(super) fn payload(service: &Service) -> usize {
     let id = Some(upper(Uuid::nil()));
     let mut header = service.header();
     header.shell_id.clone_from(&id);
@@ -211,6 +223,6 @@ fn payload(service: &Service) -> usize {
 }
 
 /// Ids stand in upper case on the wire, as Windows writes them.
-fn upper(id: Uuid) -> String {
+pub(super) fn upper(id: Uuid) -> String {
     id.hyphenated().to_string().to_uppercase()
 }

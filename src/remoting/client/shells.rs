@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::shell::upper;
 use super::{CallError, Service};
 use crate::remoting::http::Endpoint;
 use crate::remoting::wsman::{Delete, Enumerate, FaultKind, Pull, ShellInfo, names};
@@ -51,7 +52,8 @@ pub async fn terminate(
     within: Duration,
 ) -> Result<Terminated, CallError> {
     let mut service = Service::new(endpoint.clone(), names::configuration(configuration));
-    service.shell_id = Some(shell_id.to_owned());
+    // As Windows writes ids; another kind of id stays as the server gave it.
+    service.shell_id = Some(shell_id.parse().map_or_else(|_| shell_id.to_owned(), upper));
     let found = match service.call(&Delete).await {
         Ok(_) => true,
         Err(error) if error.fault_kind() == Some(FaultKind::ShellNotFound) => false,

@@ -6,7 +6,8 @@ use hyper::HeaderMap;
 use hyper::header::WWW_AUTHENTICATE;
 
 /// The names of all schemes that are offered, in order, each once.
-pub(super) fn offered(headers: &HeaderMap) -> Vec<String> {
+#[must_use]
+pub fn offered(headers: &HeaderMap) -> Vec<String> {
     let mut schemes: Vec<String> = Vec::new();
     for (scheme, _) in offers(headers) {
         if !schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
@@ -17,7 +18,8 @@ pub(super) fn offered(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// The token for a scheme: `None` without such an offer, empty if the offer has no token.
-pub(super) fn token(headers: &HeaderMap, scheme: &str) -> Option<Result<Vec<u8>, &'static str>> {
+#[must_use]
+pub fn token(headers: &HeaderMap, scheme: &str) -> Option<Result<Vec<u8>, &'static str>> {
     let mut found = None;
     for (_, text) in offers(headers).filter(|(name, _)| name.eq_ignore_ascii_case(scheme)) {
         // Of several offers the one with a token is meant.

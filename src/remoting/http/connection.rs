@@ -116,9 +116,11 @@ impl Connection {
             let header = Secret::new(format!("{scheme} {}", STANDARD.encode(&step.token)));
             let request = self.request(&header, body.clone(), kind)?;
             let answer = self.exchange(request, phase, limit.saturating_sub(begun.elapsed())).await?;
+            // Turned away is certain; any other answer to a request with a body may be one that was acted upon.
+            let acted = answer.status() != StatusCode::UNAUTHORIZED && !body.is_empty();
             let offer = challenge::token(answer.headers(), scheme)
                 .transpose()
-                .map_err(|text| SendError::not_sent(AuthError::Token(text.to_owned())))?
+                .map_err(|text| SendError { sent: acted, why: AuthError::Token(text.to_owned()).into() })?
                 .unwrap_or_default();
             if answer.status() == StatusCode::UNAUTHORIZED {
                 if step.done || offer.is_empty() {

@@ -14,7 +14,7 @@
 //! ```
 
 mod address;
-mod challenge;
+pub mod challenge;
 mod client;
 mod connection;
 mod error;

@@ -121,7 +121,8 @@ fn says_close(answer: &Response<Bytes>) -> bool {
         .any(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close")))
 }
 
-/// An error and its causes, as one text.
+/// An error and its causes, as one text. Where a library names a page of its manual, that is left out: it says nothing of what
+/// happened here.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -133,5 +134,7 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
+    let end = text.find(": https://").unwrap_or(text.len());
+    text.truncate(end);
     text
 }

@@ -112,7 +112,28 @@ pub enum PsrpError {
     /// Ids of pipelines are used once and are not zero.
     #[error("the id {0} cannot be used for a pipeline")]
     PipelineId(Uuid),
+    /// Secure strings are not sent.
+    #[error("a secure string cannot be sent: no key for it is agreed upon with servers")]
+    SecureString,
     /// A pipeline without a command.
     #[error("a pipeline needs a command")]
     NoCommand,
+}
+
+impl PsrpError {
+    /// Whether it is about what this side asked for, so that nothing was sent; the others are about what was received.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            PsrpError::NoRoom { .. }
+                | PsrpError::Unwritable(_)
+                | PsrpError::PoolState(_)
+                | PsrpError::PipelineState(_)
+                | PsrpError::NoPipeline(_)
+                | PsrpError::PipelineId(_)
+                | PsrpError::SecureString
+                | PsrpError::NoCommand
+        )
+    }
 }

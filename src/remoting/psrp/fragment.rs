@@ -81,6 +81,8 @@ pub struct Defragmenter {
     bytes: usize,
     /// The highest number begun so far, where numbers must grow.
     highest: Option<u64>,
+    /// Somebody else read the stream before.
+    joining: bool,
 }
 
 #[derive(Debug)]
@@ -130,6 +132,13 @@ impl Defragmenter {
         self
     }
 
+    /// Passes over the rest of a message whose beginning somebody else read.
+    #[must_use]
+    pub fn joining(mut self) -> Self {
+        self.joining = true;
+        self
+    }
+
     /// Takes one payload of the transport, gives the messages that it completes.
     ///
     /// The error, if any, says that after these messages the payload was not made of whole fragments in order, or that a
@@ -157,6 +166,11 @@ impl Defragmenter {
         }
         if fragment.start != (fragment.number == 0) {
             return Err(PsrpError::FragmentMark { object, fragment: fragment.number });
+        }
+        // Only messages that begin can be followed; the first one that does ends this mercy.
+        self.joining &= !fragment.start;
+        if self.joining {
+            return Ok(None);
         }
         let wanted = self.open.get(&object).map_or(0, |open| open.next);
         if fragment.number != wanted {
@@ -211,6 +225,15 @@ mod tests {
         assert_eq!(fragmenter.fragments(b"", 23).unwrap(), [fragment(2, 0, 3, b"")]);
         assert_eq!(fragmenter.fragments(b"ab", 23).unwrap(), [fragment(3, 0, 3, b"ab")]);
         assert_eq!(fragmenter.fragments(b"ab", 21), Err(PsrpError::NoRoom { payload: 21 }));
+    }
+
+    #[test]
+    fn who_joins_a_stream_passes_over_the_rest_of_a_message_and_nothing_more() {
+        let mut stream = Defragmenter::new(FragmentLimits::default()).joining();
+        let payload = [fragment(4, 7, 0, b"x"), fragment(4, 8, 2, b"y"), fragment(5, 0, 3, b"whole")].concat();
+        assert_eq!(stream.push(&payload), (vec![b"whole".to_vec()], None));
+        let order = PsrpError::FragmentOrder { object: 6, found: 1, wanted: 0 };
+        assert_eq!(stream.push(&fragment(6, 1, 2, b"z")), (vec![], Some(order)));
     }
 
     #[test]

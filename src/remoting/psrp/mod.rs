@@ -4,6 +4,7 @@
 //! ```text
 //! fragment   bytes of a stream ↔ bytes of messages
 //! message    bytes of a message ↔ a typed message (its parts: capability, command, host, state, records, error_record)
+//! secure     what is never sent
 //! pool       the client's side of a pool and its pipelines: bytes in, events and bytes out
 //! ```
 //!
@@ -21,6 +22,7 @@ mod message;
 mod pipeline;
 mod pool;
 mod records;
+mod secure;
 mod state;
 
 pub use capability::{InitRunspacePool, PROTOCOL, SessionCapability};

@@ -5,6 +5,9 @@
 //! create(id, …) → payloads                   the first goes with the command, the others as input of the pipeline
 //!                                            receive(Some(id), …) until Finished
 //! take_outgoing()                            after every receive: answers that are due
+//!
+//! connect() → the bytes of connectXml        instead of open(), to take over a pool that another client left
+//! adopt(id)                                  then receive(Some(id), …) as for a pipeline of our own
 //! ```
 //!
 //! A message that cannot be read becomes an event and the others go on; a stream whose fragments make no sense ends
@@ -21,6 +24,7 @@ use super::event::{Event, EventKind, Outgoing, Stream};
 use super::fragment::{Defragmenter, FragmentLimits, Fragmenter};
 use super::message::{Body, Destination, Header, Message, MessageType};
 use super::pipeline::{Pipeline, record};
+use super::secure::holds_secure_string;
 use super::state::PoolState;
 use crate::remoting::clixml::{Limits, Value};
 
@@ -62,6 +66,8 @@ pub struct Pool {
     private_data: Option<Value>,
     pipelines: HashMap<Uuid, Pipeline>,
     outgoing: Vec<Outgoing>,
+    /// Another client opened it.
+    taken_over: bool,
     /// Why nothing more can be received.
     failed: Option<PsrpError>,
 }
@@ -82,6 +88,7 @@ impl Pool {
             private_data: None,
             pipelines: HashMap::new(),
             outgoing: Vec::new(),
+            taken_over: false,
             failed: None,
         }
     }
@@ -146,11 +153,55 @@ impl Pool {
         Ok(payload)
     }
 
+    /// The messages of a client that takes over a pool which another one left ([MS-PSRP] section 3.1.4.10): all in one
+    /// payload. The pool's id is that of the shell.
+    ///
+    /// # Errors
+    /// The pool was opened before.
+    pub fn connect(&mut self) -> Result<Vec<u8>, PsrpError> {
+        if self.state != PoolState::BeforeOpen {
+            return Err(PsrpError::PoolState(self.state));
+        }
+        let mut payload = self.fragments(None, Body::SessionCapability(SessionCapability::default()))?.concat();
+        // Without numbers of runspaces: they stay as they are.
+        let nothing = Value::object(Vec::<(String, Value)>::new());
+        payload.extend(self.fragments(None, Body::Other(MessageType::ConnectRunspacePool, nothing))?.concat());
+        self.state = PoolState::Connecting;
+        self.taken_over = true;
+        Ok(payload)
+    }
+
+    /// Makes a pipeline known that another client created in this pool. What its first client was sent does not come again.
+    ///
+    /// # Errors
+    /// The pool is not open, or the pipeline is known.
+    pub fn adopt(&mut self, id: Uuid) -> Result<(), PsrpError> {
+        if self.state != PoolState::Opened {
+            return Err(PsrpError::PoolState(self.state));
+        }
+        if id.is_nil() || self.pipelines.contains_key(&id) {
+            return Err(PsrpError::PipelineId(id));
+        }
+        let stream = Defragmenter::new(self.options.fragments).joining();
+        self.pipelines.insert(id, Pipeline::new(false, stream));
+        Ok(())
+    }
+
+    /// The pool goes on without a client, or with the same one again.
+    pub fn set_connected(&mut self, connected: bool) {
+        match (self.state, connected) {
+            (PoolState::Opened, false) => self.state = PoolState::Disconnected,
+            (PoolState::Disconnected, true) => self.state = PoolState::Opened,
+            _ => {}
+        }
+    }
+
     /// The payloads that create a pipeline, in order: the first goes with the command, the others as its input.
     /// The command's id on the transport must be `id`.
     ///
     /// # Errors
-    /// The pool is not open, the id was used, there is no command, or a value cannot be written. Nothing was sent then.
+    /// The pool is not open, the id was used, there is no command, a value cannot be written, or it holds a secure string.
+    /// Nothing was sent then.
     pub fn create(&mut self, id: Uuid, mut pipeline: CreatePipeline) -> Result<Vec<Vec<u8>>, PsrpError> {
         if self.state != PoolState::Opened {
             return Err(PsrpError::PoolState(self.state));
@@ -160,6 +211,10 @@ impl Pool {
         }
         if pipeline.statements.is_empty() || pipeline.statements.iter().any(Vec::is_empty) {
             return Err(PsrpError::NoCommand);
+        }
+        let arguments = pipeline.statements.iter().flatten().flat_map(|command| &command.arguments);
+        if arguments.into_iter().any(|argument| holds_secure_string(&argument.value)) {
+            return Err(PsrpError::SecureString);
         }
         pipeline.protocol = pipeline.protocol.min(self.protocol);
         let takes_input = !pipeline.no_input;
@@ -180,6 +235,9 @@ impl Pool {
     /// The pipeline is unknown or takes no input, or the value cannot be written.
     pub fn input(&mut self, id: Uuid, value: Value) -> Result<Vec<Vec<u8>>, PsrpError> {
         self.taking_input(id)?;
+        if holds_secure_string(&value) {
+            return Err(PsrpError::SecureString);
+        }
         self.fragments(Some(id), Body::PipelineInput(value))
     }
 
@@ -295,7 +353,7 @@ impl Pool {
             Body::SessionCapability(capability) => {
                 self.protocol = capability.agreed()?;
                 self.server = Some(capability);
-                if self.state == PoolState::Opening {
+                if matches!(self.state, PoolState::Opening | PoolState::Connecting) {
                     self.state = PoolState::NegotiationSucceeded;
                 }
                 EventKind::PoolState { state: self.state, error: None }
@@ -310,6 +368,13 @@ impl Pool {
                 }
                 self.state = message.state;
                 EventKind::PoolState { state: message.state, error: message.error }
+            }
+            // A pool that was taken over is open with this; the one who opens it gets no such message.
+            Body::Other(MessageType::RunspacePoolInitData, _)
+                if self.taken_over && self.state == PoolState::NegotiationSucceeded =>
+            {
+                self.state = PoolState::Opened;
+                EventKind::PoolState { state: self.state, error: None }
             }
             Body::ApplicationPrivateData(data) => {
                 self.private_data = Some(data.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use roxmltree::Node;
 
 use super::names::SHELL;
-use super::xml::{child_text, element, need};
+use super::xml::{attribute, child_text, element, need};
 use super::{Body, Malformed, Request, duration};
 
 /// Leaves the shell that the header names.
@@ -25,6 +25,14 @@ pub struct DisconnectResponse;
 /// Comes back to the shell that the header names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconnect;
+
+/// Comes back to a command in that shell, which the return to the shell itself does not bring ([MS-PSRP] section
+/// 3.1.5.3.18).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReconnectCommand {
+    /// The command.
+    pub command_id: String,
+}
 
 /// We are back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +88,26 @@ impl Body for Reconnect {
 }
 
 impl Request for Reconnect {
+    type Response = ReconnectResponse;
+}
+
+impl Body for ReconnectCommand {
+    const ACTION: &'static str = Reconnect::ACTION;
+
+    fn write(&self, out: &mut String) {
+        out.push_str("<rsp:Reconnect");
+        attribute(out, "CommandId", &self.command_id);
+        out.push_str("/>");
+    }
+
+    fn read(body: Node<'_, '_>) -> Result<Self, Malformed> {
+        let command_id = need(body, SHELL, "Reconnect")?.attribute("CommandId");
+        let command_id = command_id.ok_or_else(|| Malformed("`Reconnect` names no command".to_owned()))?.to_owned();
+        Ok(ReconnectCommand { command_id })
+    }
+}
+
+impl Request for ReconnectCommand {
     type Response = ReconnectResponse;
 }
 

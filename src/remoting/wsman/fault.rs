@@ -34,6 +34,11 @@ pub enum FaultKind {
     Quota,
     /// The account may not do this; nothing was done.
     AccessDenied,
+    /// The server does not know the action, or not for this shell; nothing was done. What servers of version 2.0 say to
+    /// everything about disconnecting.
+    Unsupported,
+    /// Not possible while the shell is disconnected; nothing was done.
+    Disconnected,
     /// Anything else.
     Other,
 }
@@ -45,6 +50,10 @@ impl Fault {
     pub const SHELL_NOT_FOUND: u32 = 2_150_858_843;
     /// The account may not.
     pub const ACCESS_DENIED: u32 = 5;
+    /// The shell is disconnected (`ERROR_WINRS_SHELL_DISCONNECTED`).
+    pub const SHELL_DISCONNECTED: u32 = 2_150_859_204;
+    /// There is no such action (`ERROR_WSMAN_INVALID_ACTIONURI`).
+    pub const NO_SUCH_ACTION: u32 = 2_150_858_754;
     /// Too many shells of this user.
     pub const TOO_MANY_SHELLS: u32 = 2_150_859_173;
 
@@ -70,6 +79,11 @@ impl Fault {
             (Some(2_150_859_173..=2_150_859_176 | 2_150_859_179 | 2_150_859_236..=2_150_859_242), _)
             | (None, Some("QuotaLimit")) => FaultKind::Quota,
             (Some(Self::ACCESS_DENIED), _) | (None, Some("AccessDenied")) => FaultKind::AccessDenied,
+            // No such action, the action not for this resource, no disconnecting of this shell.
+            (Some(Self::NO_SUCH_ACTION | 2_150_858_771 | 2_150_859_205), _) | (None, Some("ActionNotSupported")) => {
+                FaultKind::Unsupported
+            }
+            (Some(Self::SHELL_DISCONNECTED), _) => FaultKind::Disconnected,
             _ => FaultKind::Other,
         }
     }

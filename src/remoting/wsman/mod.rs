@@ -4,6 +4,7 @@
 //! reads responses, the embedded lab does the opposite. Envelopes are written as text and read as a document with limits.
 
 mod command;
+mod connect;
 mod create;
 mod delete;
 mod disconnect;
@@ -20,9 +21,10 @@ mod signal;
 mod xml;
 
 pub use command::{Command, CommandResponse};
+pub use connect::{Connect, ConnectResponse};
 pub use create::{Create, CreateResponse};
 pub use delete::{Delete, DeleteResponse};
-pub use disconnect::{Disconnect, DisconnectResponse, Reconnect, ReconnectResponse};
+pub use disconnect::{Disconnect, DisconnectResponse, Reconnect, ReconnectCommand, ReconnectResponse};
 pub use enumerate::{Enumerate, EnumerateResponse, Pull, PullResponse, ShellInfo};
 pub use envelope::{Operation, read_identify_response, read_request, read_response, request, response, room};
 pub use fault::{Fault, FaultKind};

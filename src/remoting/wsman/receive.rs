@@ -65,6 +65,21 @@ pub struct ReceiveResponse {
     pub exit_code: Option<i32>,
 }
 
+impl ReceiveResponse {
+    /// The output of a command, or of the shell itself. Other streams than `stdout` hold nothing of PowerShell's and are
+    /// passed over; a chunk that does not say whose it is belongs to the one that was asked for.
+    ///
+    /// # Errors
+    /// A chunk is somebody else's: the answer is not understood then.
+    pub fn output_of(&self, command_id: Option<&str>) -> Result<impl Iterator<Item = &Chunk> + use<'_>, Malformed> {
+        let foreign = |id: &&String| !command_id.is_some_and(|ours| ours.eq_ignore_ascii_case(id));
+        match self.chunks.iter().filter_map(|chunk| chunk.command_id.as_ref()).find(foreign) {
+            Some(id) => Err(Malformed(format!("it holds output of `{id}`, which was not asked for"))),
+            None => Ok(self.chunks.iter().filter(|chunk| chunk.stream.eq_ignore_ascii_case("stdout"))),
+        }
+    }
+}
+
 /// Some bytes of one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
@@ -123,10 +138,36 @@ impl Body for ReceiveResponse {
             }
         }
         let state = child(response, SHELL, "CommandState");
+        let of = state.and_then(|state| state.attribute("CommandId"));
+        let ids = chunks.iter().filter_map(|chunk| chunk.command_id.as_deref());
+        if ids.zip(of.iter().cycle()).any(|(chunk, state)| !chunk.eq_ignore_ascii_case(state)) {
+            return Err(Malformed("its state is that of another command".to_owned()));
+        }
         Ok(ReceiveResponse {
             chunks,
             done: state.and_then(|state| state.attribute("State")).is_some_and(|state| state.eq_ignore_ascii_case(DONE)),
             exit_code: state.and_then(|state| child_text(state, SHELL, "ExitCode")).and_then(|code| code.parse().ok()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(stream: &str, command: Option<&str>) -> Chunk {
+        Chunk { stream: stream.to_owned(), command_id: command.map(str::to_owned), data: vec![1] }
+    }
+
+    #[test]
+    fn only_the_output_that_was_asked_for_is_taken() {
+        let of = |chunks: Vec<Chunk>, command| {
+            ReceiveResponse { chunks, ..ReceiveResponse::default() }.output_of(command).map(Iterator::count)
+        };
+        let chunks = vec![chunk("stdout", Some("cd")), chunk("stderr", Some("CD")), chunk("StdOut", None)];
+        assert_eq!(of(chunks.clone(), Some("CD")), Ok(2));
+        assert!(of(chunks.clone(), None).is_err());
+        assert!(of(chunks, Some("AB")).is_err());
+        assert_eq!(of(vec![chunk("stdout", None)], None), Ok(1));
     }
 }

@@ -137,6 +137,11 @@ fn the_faults_that_mean_something_are_known_by_number_or_by_subcode() {
         (Some(2_150_858_843), Some("InvalidSelectors"), FaultKind::ShellNotFound),
         (Some(2_150_859_173), None, FaultKind::Quota),
         (Some(5), Some("AccessDenied"), FaultKind::AccessDenied),
+        (Some(2_150_858_754), Some("ActionNotSupported"), FaultKind::Unsupported),
+        (Some(2_150_858_771), None, FaultKind::Unsupported),
+        (Some(2_150_859_205), None, FaultKind::Unsupported),
+        (None, Some("ActionNotSupported"), FaultKind::Unsupported),
+        (Some(2_150_859_204), None, FaultKind::Disconnected),
         // The number is exact, and says something else.
         (Some(995), Some("TimedOut"), FaultKind::Other),
     ] {

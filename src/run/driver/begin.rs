@@ -86,13 +86,13 @@ impl Driver {
         }
     }
 
-    /// A destructive step first has its before-image stored. That takes time, so the scheduler is asked again
+    /// A step that destroys, or whose undo puts back what was, first has its before-image stored. That takes time, so the scheduler is asked again
     /// afterwards whether the attempt may still be made; only then the intent is recorded.
     pub(super) fn apply(&mut self, ix: StepIx, attempt: u32, now: Timestamp) -> Result<(), Trouble> {
         let call = self.parts.desk.action(self.state(), ix, attempt, now);
         match call.and_then(|call| Ok((self.connector(&call.uses)?, call))) {
             Err(error) => self.unrenderable(ix, &error),
-            Ok((connector, call)) if self.state().plan.step(ix).is_destructive() => {
+            Ok((connector, call)) if self.state().plan.step(ix).keeps() => {
                 if let Some((_, image, _)) =
                     self.images.remove(&ix).filter(|(of, _, at)| *of == attempt && at.elapsed() < IMAGE_FRESH)
                 {
@@ -116,6 +116,7 @@ impl Driver {
                 attempt,
                 identity: crate::run::event::Identity::new(),
                 before_image: None,
+                handle: None,
             })?;
             let lines = vec![format!("its arguments are not known yet: {error}")];
             let looked_at = self.state().plan.step(ix).is_probed();
@@ -135,9 +136,11 @@ impl Driver {
         mut call: crate::run::connector::Call,
     ) -> Result<(), Trouble> {
         call.before_image = before_image.as_ref().map(|image| self.parts.desk.evidence.join(&image.sha256));
+        call.handle = connector.handle(&call);
         let step = self.state().plan.step(ix);
         self.must_publish |= step.is_destructive() || step.point_of_no_return;
-        self.record(Event::AttemptStarted { step: self.id(ix), attempt, identity: call.identity.clone(), before_image })?;
+        let (step, identity, handle) = (self.id(ix), call.identity.clone(), call.handle.clone());
+        self.record(Event::AttemptStarted { step, attempt, identity, before_image, handle })?;
         self.take(ix, Doing::Apply(attempt));
         self.launches.push(Launch::Apply(ix, connector, Box::new(call)));
         Ok(())

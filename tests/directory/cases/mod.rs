@@ -14,6 +14,7 @@ mod program;
 mod restore;
 mod search;
 mod settle;
+mod tickets;
 mod visibility;
 mod world;
 
@@ -48,6 +49,7 @@ pub fn all() -> Vec<(String, Case)> {
         ("program", program::CASES),
         ("kills", kills::CASES),
         ("lost", lost::CASES),
+        ("tickets", tickets::CASES),
         #[cfg(feature = "kerberos")]
         ("kerberos", kerberos::CASES),
     ];

@@ -17,8 +17,8 @@ use super::super::guard::Pinned;
 use super::super::guid::Guid;
 use super::super::session::{Deleted, Outcomes, Session, Writer, generalized_time};
 use super::super::{Directory, NoAnswer, by_hand, preflight, shown};
-use super::time_left::TimeLeft;
 use super::{Action, keep, restore};
+use crate::connector::time_left::TimeLeft;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::run::connector::{Call, Description, Evidence, Finding, Level, Observation, Pin};
@@ -286,6 +286,7 @@ impl Action for Delete {
             generic: false,
             destructive: true,
             undo: UndoGrade::Lossy,
+            keeps: false,
             discovers: false,
             outputs: vec!["guid", "sid", "dn", "before_image", "by_us"],
         }

@@ -19,8 +19,8 @@ use super::super::image::BeforeImage;
 use super::super::image::attributes::is_back_link;
 use super::super::session::{Change, Deleted, Outcomes, Session};
 use super::super::{Directory, NoAnswer, by_hand, shown};
-use super::time_left::TimeLeft;
 use super::{Action, keep};
+use crate::connector::time_left::TimeLeft;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::run::connector::{Call, Description, Evidence, Finding, Observation, Pin};
@@ -186,6 +186,7 @@ impl Action for DisableLync {
             // Nothing of it is lost: what it takes away is kept first.
             destructive: true,
             undo: UndoGrade::Full,
+            keeps: false,
             discovers: false,
             outputs: vec!["guid", "sid", "dn", "before_image"],
         }

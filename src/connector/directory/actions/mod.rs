@@ -8,7 +8,6 @@ pub mod modify;
 pub mod restore;
 pub mod search;
 pub mod settle;
-pub mod time_left;
 
 use async_trait::async_trait;
 

@@ -17,7 +17,7 @@ use super::super::image::attributes::is_secret;
 use super::super::session::{Change, Deleted, Outcomes, Session};
 use super::super::{Directory, NoAnswer, by_hand, shown};
 use super::Action;
-use super::time_left::TimeLeft;
+use crate::connector::time_left::TimeLeft;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::run::connector::{Call, Description, Finding, Observation, Pin};
@@ -267,6 +267,7 @@ impl Action for Modify {
             generic: false,
             destructive: false,
             undo: UndoGrade::Full,
+            keeps: false,
             discovers: false,
             outputs: Vec::new(),
         }

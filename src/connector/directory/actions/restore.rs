@@ -20,8 +20,8 @@ use super::super::image::{BeforeImage, ValueText};
 use super::super::session::{Change, Deleted, Outcomes, Scope, Server, Session, Writer, Written};
 use super::super::target::Target;
 use super::super::{Directory, NoAnswer, bound, by_hand, find, preflight, shown};
-use super::time_left::TimeLeft;
 use super::{Action, keep};
+use crate::connector::time_left::TimeLeft;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::run::connector::{Call, Description, Finding, Observation, Pin};
@@ -411,6 +411,7 @@ impl Action for Restore {
             generic: false,
             destructive: false,
             undo: UndoGrade::None,
+            keeps: false,
             discovers: false,
             outputs: vec!["guid", "dn", "not_restored"],
         }

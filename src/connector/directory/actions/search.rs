@@ -14,7 +14,7 @@ use super::super::session::{Deleted, Scope, Server};
 use super::super::sid::Sid;
 use super::super::{Directory, NoAnswer, by_hand, shown};
 use super::Action;
-use super::time_left::TimeLeft;
+use crate::connector::time_left::TimeLeft;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::run::connector::{Call, Description, Finding, Observation};
@@ -165,6 +165,7 @@ impl Action for Search {
             generic: false,
             destructive: false,
             undo: UndoGrade::Full,
+            keeps: false,
             discovers: false,
             outputs: vec!["count", "entries", "first"],
         }

@@ -483,6 +483,7 @@ impl Action for Settle {
             generic: false,
             destructive: false,
             undo: UndoGrade::Full,
+            keeps: false,
             discovers: true,
             outputs: vec!["servers", "excepted"],
         }

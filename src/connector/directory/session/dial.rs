@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::super::super::text::one_line;
 use super::super::target::{Target, Url};
-use super::super::tls;
 use super::link::{Link, guarded, seconds};
 use super::{About, OpenError, Trouble};
+use crate::connector::tls;
 
 /// A connection over TLS whose certificate was proved. Made by [`secure`] alone, so that nothing logs on without.
 pub struct Secured {

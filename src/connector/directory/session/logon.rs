@@ -8,9 +8,9 @@ use super::super::outcome;
 use super::super::target::{Bind, Target, Url};
 use super::dial::{Secured, trouble};
 use super::link::{Link, seconds};
-use super::refused::{self, Refused};
 use super::{About, OpenError, Trouble};
 use crate::connector::redact::Redactor;
+use crate::connector::refused::{self, Refused};
 use crate::secret::Secret;
 
 /// Logs on. One logon of an account at a time; none within a minute after one was refused.

@@ -21,6 +21,18 @@ impl TimeLeft {
         TimeLeft { until: call.timeout.and_then(|limit| Some((Instant::now().checked_add(limit.to_std())?, limit))) }
     }
 
+    /// So much from now.
+    #[must_use]
+    pub fn within(limit: Span) -> Self {
+        TimeLeft { until: Instant::now().checked_add(limit.to_std()).map(|until| (until, limit)) }
+    }
+
+    /// How much is left; `None` if there is no limit.
+    #[must_use]
+    pub fn left(&self) -> Option<std::time::Duration> {
+        self.until.map(|(until, _)| until.saturating_duration_since(Instant::now()))
+    }
+
     /// The result, if it comes in time.
     ///
     /// # Errors

@@ -10,24 +10,37 @@ use jiff::Timestamp;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, RootCertStore,
     SignatureScheme,
 };
 
-use super::super::text::one_line;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::text::one_line;
 
 /// Longest text of foreign origin in a message.
 const LONGEST: usize = 200;
 /// What a certificate signed by itself is reported as; rustls has no word of its own.
 const SELF_SIGNED: &str = "the certificate is signed by itself";
 
+/// A certificate chain and its private key.
+pub type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
 /// The configuration for a target: trusts `ca` alone, or the system's store if there is none.
 ///
 /// # Errors
 /// The file cannot be read or holds no certificate, or the system has no store.
 pub fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    config_with(ca, None)
+}
+
+/// The same, with a certificate of our own to show.
+///
+/// # Errors
+/// As [`config`]; or certificate and key do not belong together.
+pub fn config_with(ca: Option<&Path>, own: Option<Own>) -> Result<Arc<ClientConfig>, String> {
     let roots = match ca {
         Some(path) => from_file(path)?,
         None => from_system()?,
@@ -40,7 +53,13 @@ pub fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     #[expect(clippy::disallowed_methods, reason = "what is put in refuses all that webpki refuses, and only says more about why")]
-    let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(Explaining { inner })).with_no_client_auth();
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Explaining { inner }));
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| format!("the client certificate cannot be used: {}", short(&error)))?,
+    };
     // Every connection proves the certificate: a resumed one would rest on what was proved before.
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
@@ -204,59 +223,7 @@ pub struct Facts {
 /// Reads an X.509 certificate as far as needed (RFC 5280 section 4.1). `None` if it is not one.
 #[must_use]
 pub fn facts(der: &[u8]) -> Option<Facts> {
-    let (outer, _) = element(der)?;
-    let (mut fields, _) = element(outer.value)?;
-    let fields = &mut fields.value;
-    let mut next = || {
-        let (one, rest) = element(fields)?;
-        *fields = rest;
-        Some(one)
-    };
-    // `version` is optional and explicitly tagged; the serial number follows.
-    let mut one = next()?;
-    if one.tag == 0xa0 {
-        one = next()?;
-    }
-    debug_assert!(one.tag == 0x02 || one.tag != 0xa0, "the serial number");
-    next()?; // signature
-    let issuer = next()?;
-    let validity = next()?;
-    let subject = next()?;
-    let (_, rest) = element(validity.value)?;
-    let (not_after, _) = element(rest)?;
-    Some(Facts { not_after: time(not_after)?, self_signed: issuer.value == subject.value })
-}
-
-struct Element<'a> {
-    tag: u8,
-    value: &'a [u8],
-}
-
-/// The first element of DER, and what follows it.
-fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, mut rest) = rest.split_first()?;
-    let length = if first < 0x80 {
-        usize::from(first)
-    } else {
-        let count = usize::from(first & 0x7f);
-        if count == 0 || count > 4 || rest.len() < count {
-            return None;
-        }
-        let (bytes, after) = rest.split_at(count);
-        rest = after;
-        bytes.iter().fold(0_usize, |length, byte| (length << 8) | usize::from(*byte))
-    };
-    (rest.len() >= length).then(|| (Element { tag, value: &rest[..length] }, &rest[length..]))
-}
-
-/// `UTCTime` has two digits of the year, from 1950 to 2049; GeneralizedTime has four. Both end with `Z`.
-fn time(element: Element<'_>) -> Option<Timestamp> {
-    let text = std::str::from_utf8(element.value).ok()?;
-    let text = match element.tag {
-        0x17 => format!("{}{text}", if text.get(..2)?.parse::<u8>().ok()? < 50 { "20" } else { "19" }),
-        0x18 => text.to_owned(),
-        _ => return None,
-    };
-    super::session::generalized_time(&text)
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let not_after = Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?;
+    Some(Facts { not_after, self_signed: certificate.issuer().as_raw() == certificate.subject().as_raw() })
 }

@@ -26,6 +26,14 @@ impl Refused {
         };
         one.lock_owned().await
     }
+
+    /// Notes a refusal out of turn; whoever has the turn finds out by itself.
+    pub fn note(&self, account: &str, last: Last) {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(mut one)) = all.get(account).map(|one| one.try_lock()) {
+            *one = last;
+        }
+    }
 }
 
 /// How long the account is still held, and what was said when it was refused.
