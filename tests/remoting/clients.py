@@ -218,7 +218,12 @@ def over_tls_a_wrong_channel_binding_is_refused(peer: Peer) -> None:
     from pypsrp.negotiate import HTTPNegotiateAuth
 
     right = HTTPNegotiateAuth._get_cbt_data
-    HTTPNegotiateAuth._get_cbt_data = staticmethod(lambda response: right(response)[:-1] + b"?")
+
+    def wrong(response: typing.Any) -> bytes:
+        binding = right(response)
+        return binding[:-1] + bytes([binding[-1] ^ 1])
+
+    HTTPNegotiateAuth._get_cbt_data = staticmethod(wrong)
     try:
         _not_logged_on(peer.wsman(), peer)
     finally:
