@@ -1,7 +1,7 @@
 //! relevo rehearses, runs and resumes the steps of a migration weekend.
 //!
 //! ```text
-//! main → cli → { view, connector, journal, lab } → run → plan → { error, secret, time }
+//! main → cli → { view, connector, journal, lab } → run → plan → { error, foreign, secret, time }
 //! ```
 //!
 //! Arrows point downward only; `tests/layering.rs` keeps them. Data flows one way: a *plan* is loaded and
@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod connector;
 pub mod error;
+pub mod foreign;
 pub mod journal;
 #[cfg(feature = "lab")]
 pub mod lab;
@@ -18,5 +19,6 @@ pub mod plan;
 pub mod remoting;
 pub mod run;
 pub mod secret;
+pub mod sip;
 pub mod time;
 pub mod view;

@@ -53,9 +53,14 @@ fn the_registry_knows_every_action_of_this_version() {
     let generic = ["command", "ldap.modify", "ldap.search", "noop", "powershell", "wait"];
     let hosts = ["mssql.backup", "mssql.count", "mssql.restore", "windows.copy", "windows.file", "windows.service"];
     let lync = [
+        "lync.chat.export",
+        "lync.chat.import",
+        "lync.chat.import_whatif",
+        "lync.chat.inspect",
         "lync.cmdlet",
         "lync.endpoint.create",
         "lync.endpoint.remove",
+        "lync.legacy_sign_in",
         "lync.policy.check",
         "lync.pool.check",
         "lync.service",
@@ -72,10 +77,10 @@ fn the_registry_knows_every_action_of_this_version() {
 }
 
 #[test]
-fn a_noop_gives_the_outputs_that_it_was_given() {
+fn a_noop_gives_the_outputs_that_it_was_given_and_what_it_says() {
     let call = call(Path::new("/"), "noop", &json!({ "say": "hello", "outputs": { "rows": 12 } }));
     let Outcome::Applied { outputs } = apply(&call) else { panic!("not applied") };
-    assert_eq!(Value::Object(outputs), json!({ "rows": 12 }));
+    assert_eq!(Value::Object(outputs), json!({ "rows": 12, "said": "hello" }));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn the_lab_with_samba_runs_the_shipped_plan() {
     assert!(nix::unistd::Uid::effective().is_root(), "needs root, for namespaces of its own");
     let folder = tempfile::Builder::new().prefix("relevo-lab-samba-").tempdir().unwrap();
     let mut command = Command::new("timeout");
-    command.args(["-k", "5", "240", "unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc", "bash", "-c", SCRIPT]);
+    command.args(["-k", "5", "480", "unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc", "bash", "-c", SCRIPT]);
     command.env("R", env!("CARGO_BIN_EXE_relevo")).env("FOLDER", folder.path()).env("RELEVO_LAB", folder.path().join("lab"));
     // What it starts must not hold the test's own pipes: files, therefore.
     let [out, err] = ["out", "err"].map(|name| folder.path().join(name));
@@ -47,13 +47,27 @@ fn the_lab_with_samba_runs_the_shipped_plan() {
     assert!(run.contains(r#""operation":"delete""#) && run.contains(r#""wrote":true"#), "{run}");
     let fresh = part("# after the reset\n", "# run from");
     assert!(!fresh.contains("svc-mig"), "the audit began anew: {fresh}");
+    let moved = part("# the address moves\n", "# end\n");
+    for text in [
+        "dn: CN={",
+        "displayName: Group Chat",
+        "msRTCSIP-ApplicationDestination: CN=pcpool,CN=Pools,CN=RTC Service",
+        "svc-mig delete: 0 CN=ocschat,OU=Service,DC=contoso,DC=lan",
+        "Administrator add: 0 CN={",
+        "svc-mig New-CsPersistentChatEndpoint: 0",
+        "svc-mig Update-CsUserDatabase: 0",
+    ] {
+        assert!(moved.contains(text), "{text} is missing: {moved}");
+    }
     let people = part("# deleted objects\n", "# run\n");
     assert_eq!(
         people.matches("description: ").count(),
         1,
         "svc-mig may look at the deleted objects, svc-blind may not: {people}"
     );
-    assert_eq!(people.matches("CN=Lc Services,CN=Microsoft,CN=pool01").count(), 4, "{people}");
+    // As many as in the embedded directory.
+    assert_eq!(people.matches("CN=Lc Services,CN=Microsoft,CN=pool01").count(), 50, "{people}");
+    assert!(out.contains("a part of the lab"), "{out}");
     assert!(out.ends_with("# end\n"), "{out}");
 }
 

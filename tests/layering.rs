@@ -1,4 +1,4 @@
-//! The layers: `main → cli → { view, connector, journal, lab } → run → plan → { error, secret, time }`.
+//! The layers: `main → cli → { view, connector, journal, lab } → run → plan → { error, foreign, secret, time }`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -7,16 +7,18 @@ use std::path::{Path, PathBuf};
 /// A layer's module, and the modules of the crate that it may name.
 const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("foreign", &[]),
     ("secret", &["error"]),
     ("time", &["error"]),
     ("remoting", &["error", "secret", "time"]),
-    ("plan", &["error", "secret", "time"]),
-    ("run", &["plan", "error", "secret", "time"]),
-    ("journal", &["run", "plan", "error", "secret", "time"]),
-    ("connector", &["remoting", "run", "plan", "error", "secret", "time"]),
-    ("view", &["run", "plan", "error", "secret", "time"]),
-    ("lab", &["remoting", "run", "plan", "error", "secret", "time"]),
-    ("cli", &["view", "connector", "journal", "lab", "run", "plan", "error", "secret", "time"]),
+    ("sip", &[]),
+    ("plan", &["error", "foreign", "secret", "time"]),
+    ("run", &["plan", "error", "foreign", "secret", "time"]),
+    ("journal", &["run", "plan", "error", "foreign", "secret", "time"]),
+    ("connector", &["remoting", "sip", "run", "plan", "error", "foreign", "secret", "time"]),
+    ("view", &["run", "plan", "error", "foreign", "secret", "time"]),
+    ("lab", &["remoting", "sip", "run", "plan", "error", "foreign", "secret", "time"]),
+    ("cli", &["view", "connector", "journal", "lab", "run", "plan", "error", "foreign", "secret", "time"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

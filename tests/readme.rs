@@ -90,7 +90,7 @@ fn every_page_that_the_readme_links_is_there() {
 
 #[cfg(unix)]
 #[test]
-fn the_first_command_runs_its_plan_to_the_end_and_the_archive_has_moved() {
+fn the_archive_moves_by_the_command_that_is_shown() {
     let work = tempfile::tempdir().unwrap();
     let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/archive-move/plan.yaml");
     let demo = work.path().join("demo");
@@ -111,4 +111,28 @@ fn the_first_command_runs_its_plan_to_the_end_and_the_archive_has_moved() {
     assert_eq!(moved, 20);
     // The old folder is kept without write permission; give it back so that the temporary folder can go.
     let _ = Command::new("chmod").args(["-R", "u+w"]).arg(&demo).status();
+}
+
+/// The very first command, as it stands: a fresh world, unattended, to the end.
+#[cfg(unix)]
+#[test]
+fn the_first_command_runs_the_weekend_to_its_end() {
+    let first = commands(&readme()).into_iter().next().unwrap();
+    assert_eq!(first, "run plans/lync-2013/weekend.yaml --lab --go");
+    let work = tempfile::tempdir().unwrap();
+    let relevo = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_relevo"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+            .env("RELEVO_LAB", work.path().join("lab"))
+            .env("RELEVO_RUNS", work.path().join("runs"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let said = relevo(&first.split(' ').collect::<Vec<_>>());
+    let down = relevo(&["lab", "down"]);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success(), "{text}{}", String::from_utf8_lossy(&said.stderr));
+    assert!(text.contains("every step is satisfied"), "{text}");
+    assert!(down.status.success());
 }

@@ -12,7 +12,7 @@ use super::open::{self, Resolved};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
 use crate::journal::RunDir;
-use crate::plan::{Plan, StepId, StepIx};
+use crate::plan::{Plan, StepId, StepIx, Work};
 use crate::run::event::{Event, Person};
 use crate::run::state::{RunState, StepState};
 
@@ -71,7 +71,10 @@ pub fn amend(state: &RunState, new: &Plan, by: Person) -> anyhow::Result<Event> 
     let mut changes = Vec::new();
     for (at, step) in old.steps.iter().enumerate() {
         let now = &state.steps[at];
-        let begun = !matches!(now, StepState::Pending) || state.facts[at].attempts > 0;
+        // What failed before its first attempt has done nothing: another plan may be the remedy.
+        let failed = matches!((now, &step.work), (StepState::Failed { .. }, Work::Action(_)));
+        let untouched = failed || matches!(now, StepState::Pending);
+        let begun = !untouched || state.facts[at].attempts > 0;
         match new.find(step.id.as_str()).map(|ix| new.step(ix)) {
             None if begun => objections.push(format!("step `{}` is {} and cannot be removed or renamed", step.id, now.word())),
             None => changes.push(format!("removed `{}`", step.id)),

@@ -7,15 +7,17 @@ use serde_json::{Value, json};
 
 use super::common::{self, Format, PlanArgs};
 use super::messages::{self, Result};
+use super::preflight;
 use crate::connector::Connectors;
 use crate::error::Exit;
+use crate::foreign;
 use crate::plan::load::{self, Inputs};
 use crate::plan::{Plan, StepIx, Work};
 use crate::run::calls::Desk;
-use crate::run::connector::{Finding, Level, Pin};
+use crate::run::connector::{Call, Finding, Level, Look as _, Pin};
 use crate::run::rehearsal::Described;
+use crate::run::scope;
 use crate::run::state::RunState;
-use crate::view::escape;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -60,7 +62,7 @@ pub fn check(args: &Args) -> Result {
     if json {
         let mut value = json!({ "plan": args.plan.plan, "valid": valid, "steps": steps, "findings": report.to_json() });
         if args.connect {
-            value["connected"] = surveys.iter().map(Survey::to_json).collect();
+            value["connected"] = surveys.iter().flat_map(Survey::to_json).collect();
         }
         common::print_json(&value);
     }
@@ -68,30 +70,60 @@ pub fn check(args: &Args) -> Result {
     Ok(match worst {
         _ if !valid => Exit::InvalidPlan,
         Some(Level::Unreachable) => Exit::Unreachable,
-        Some(Level::Fatal) => Exit::Refused,
+        Some(Level::NotNow | Level::Fatal) => Exit::Refused,
         Some(Level::Fact | Level::Warning) | None => Exit::Done,
     })
 }
 
-/// What was found of one target or for one step.
+/// What was found of targets, or for steps.
 struct Survey {
-    /// `target contoso`, `step delete`.
+    /// `target` or `step`.
     kind: &'static str,
-    name: String,
+    /// Which; several where the same was found of one after the other.
+    names: Vec<String>,
     findings: Vec<Finding>,
 }
 
 impl Survey {
-    fn to_json(&self) -> Value {
+    fn to_json(&self) -> impl Iterator<Item = Value> + '_ {
         let finding = |finding: &Finding| json!({ "level": word(finding.level), "message": finding.message });
-        json!({ self.kind: self.name, "findings": self.findings.iter().map(finding).collect::<Vec<_>>() })
+        let findings: Vec<Value> = self.findings.iter().map(finding).collect();
+        self.names.iter().map(move |name| json!({ self.kind: name, "findings": findings }))
     }
 
     fn print(&self) {
-        outln!("\n{} {}", self.kind, escape::line(&self.name));
+        let names: Vec<_> = self.names.iter().map(|name| foreign::line(name)).collect();
+        outln!("\n{} {}", self.kind, names.join(", "));
         for finding in &self.findings {
-            outln!("  {:<12} {}", word(finding.level), escape::line(&finding.message));
+            outln!("  {:<12} {}", word(finding.level), foreign::line(&finding.message));
         }
+    }
+}
+
+/// All that was found. Each is shown as soon as it is known, because a server that does not answer takes its time; only
+/// trouble waits until it is clear that the next one does not have the same.
+struct Surveys {
+    all: Vec<Survey>,
+    quiet: bool,
+    /// How many of them are shown.
+    shown: usize,
+}
+
+impl Surveys {
+    fn tell(&mut self, kind: &'static str, name: &str, findings: Vec<Finding>) {
+        let trouble = findings.iter().any(|finding| finding.level > Level::Warning);
+        match self.all.last_mut().filter(|last| last.kind == kind && last.findings == findings) {
+            Some(last) if trouble => last.names.push(name.to_owned()),
+            _ => self.all.push(Survey { kind, names: vec![name.to_owned()], findings }),
+        }
+        self.show(self.all.len() - usize::from(trouble));
+    }
+
+    fn show(&mut self, until: usize) {
+        for survey in self.all.get(self.shown..until).unwrap_or_default().iter().filter(|_| !self.quiet) {
+            survey.print();
+        }
+        self.shown = self.shown.max(until);
     }
 }
 
@@ -99,23 +131,15 @@ fn word(level: Level) -> &'static str {
     match level {
         Level::Fact => "ok",
         Level::Warning => "warning",
-        Level::Fatal => "error",
+        Level::NotNow | Level::Fatal => "error",
         Level::Unreachable => "unreachable",
     }
 }
 
-/// Every target first, then every step: what it needs, and what it would be bound to. Each is shown as soon as it is
-/// known, because a server that does not answer takes its time.
+/// Every target first, then every step: what it needs, and what it would be bound to.
 fn connect(plan: Plan, connectors: &Connectors, quiet: bool) -> anyhow::Result<Vec<Survey>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut surveys: Vec<Survey> = Vec::new();
-    let mut tell = |kind, name: &str, findings: Vec<Finding>| {
-        let survey = Survey { kind, name: name.to_owned(), findings };
-        if !quiet {
-            survey.print();
-        }
-        surveys.push(survey);
-    };
+    let mut surveys = Surveys { all: Vec::new(), quiet, shown: 0 };
     for (name, kind) in &plan.targets.names {
         let findings = runtime.block_on(connectors.survey(&plan.targets, name)).unwrap_or_else(|| {
             let kind = kind.trim_end_matches('s');
@@ -124,7 +148,7 @@ fn connect(plan: Plan, connectors: &Connectors, quiet: bool) -> anyhow::Result<V
                 message: format!("not reached: this version looks at a {kind} only by its steps"),
             }]
         });
-        tell("target", name, findings);
+        surveys.tell("target", name, findings);
     }
     let state = RunState::new(Arc::new(plan));
     let folder = Arc::from(state.plan.folder.as_path());
@@ -134,10 +158,13 @@ fn connect(plan: Plan, connectors: &Connectors, quiet: bool) -> anyhow::Result<V
         let ix = StepIx(u32::try_from(at).unwrap_or(u32::MAX));
         let step = state.plan.step(ix);
         let Work::Action(action) = &step.work else { continue };
+        if scope::is_ruled_out(&state, ix) {
+            continue;
+        }
         let findings = match desk.action(&state, ix, 0, common::now()) {
             Ok(call) => match connectors.for_action(&action.call.uses) {
                 // Only the half that reads.
-                Some(connector) => runtime.block_on(look(&Described::new(connector), &call)),
+                Some(connector) => runtime.block_on(look(&Described::new(connector), &state, ix, &call, &desk)),
                 None => Vec::new(),
             },
             Err(_) => {
@@ -146,16 +173,16 @@ fn connect(plan: Plan, connectors: &Connectors, quiet: bool) -> anyhow::Result<V
             }
         };
         if !findings.is_empty() {
-            tell("step", step.id.as_str(), findings);
+            surveys.tell("step", step.id.as_str(), findings);
         }
     }
     runtime.shutdown_background();
-    Ok(surveys)
+    surveys.show(surveys.all.len());
+    Ok(surveys.all)
 }
 
-async fn look(connector: &Described, call: &crate::run::connector::Call) -> Vec<Finding> {
-    use crate::run::connector::Look as _;
-    let mut findings = connector.preflight(call).await;
+async fn look(connector: &Described, state: &RunState, ix: StepIx, call: &Call, desk: &Desk) -> Vec<Finding> {
+    let mut findings = preflight::findings(connector, state, ix, call, desk).await;
     if findings.iter().all(|finding| finding.level < Level::Fatal) {
         match connector.pin(call).await {
             Pin::NotNeeded => {}

@@ -92,6 +92,20 @@ impl PlanArgs {
         Ok(None)
     }
 
+    /// `--lab` as it was typed.
+    #[must_use]
+    #[cfg_attr(not(feature = "lab"), expect(clippy::unused_self, reason = "the same shape as with the lab"))]
+    pub fn lab_word(&self) -> Option<&'static str> {
+        #[cfg(feature = "lab")]
+        let word = self.lab.map(|world| match world {
+            in_lab::World::Fresh => "--lab",
+            in_lab::World::Keep => "--lab=keep",
+        });
+        #[cfg(not(feature = "lab"))]
+        let word = None;
+        word
+    }
+
     /// Whether this makes a lab's world anew.
     #[must_use]
     #[cfg_attr(not(feature = "lab"), expect(clippy::unused_self, reason = "the same shape as with the lab"))]
@@ -133,7 +147,7 @@ impl PlanArgs {
     pub fn load(&self, connectors: &Connectors) -> anyhow::Result<Loaded> {
         let mut loaded = load_plan(&self.plan, &self.inputs()?, connectors)?;
         if self.lab()?.is_some() {
-            loaded.plan.window = None;
+            in_lab::adapt(&mut loaded.plan);
         }
         Ok(loaded)
     }
@@ -256,6 +270,7 @@ pub fn page() -> Page {
     let is_terminal = std::io::stdout().is_terminal();
     let width = if is_terminal { term.size_checked().map_or(80, |(_, columns)| usize::from(columns)) } else { 100 };
     let mut page = Page::plain(width, TimeZone::system());
+    page.whole = !is_terminal;
     page.colour = messages::colour(is_terminal);
     page
 }

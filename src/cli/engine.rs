@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::common::{self, Format};
 use super::prompt::{self, Conversation, Reply};
 use super::screen::{self, Screen, Shown};
-use crate::connector::Connectors;
+use crate::connector::{Connectors, Trial};
 use crate::error::Exit;
 use crate::journal::{Answer, FileJournal, Inbox, RunDir};
 use crate::plan::Plan;
@@ -66,12 +66,20 @@ impl Registry for Connectors {
     }
 }
 
-/// Every connector without its writing half.
-pub struct Rehearsed(pub Connectors);
+/// Every connector without its writing half; but for what a trial may do, if it is wished for.
+pub struct Rehearsed {
+    /// All of them.
+    pub connectors: Connectors,
+    /// Exports chat data for real, into a scratch file.
+    pub trial: Option<Trial>,
+}
 
 impl Registry for Rehearsed {
     fn connector(&self, uses: &str) -> Option<Arc<dyn Connector>> {
-        let look = self.0.for_action(uses)?;
+        if let Some(trial) = self.trial.as_ref().filter(|_| Trial::concerns(uses)) {
+            return Some(Arc::new(trial.clone()));
+        }
+        let look = self.connectors.for_action(uses)?;
         Some(Arc::new(Described::new(look)))
     }
 }
@@ -107,7 +115,7 @@ pub fn record_only(
     by: Person,
 ) -> anyhow::Result<Result<crate::run::driver::Receipt, String>> {
     let (_, requests) = mpsc::channel(1);
-    let page = screen::page("");
+    let page = screen::page();
     let quiet: Box<dyn Display> = Box::new(crate::view::display::Quiet::new(std::io::sink()));
     let screen = Screen::new(Arc::new(Mutex::new(quiet)), None, page);
     let mut driver = driver(session, Box::new(Later { wait: false }), screen, requests)?;
@@ -115,16 +123,16 @@ pub fn record_only(
 }
 
 /// Runs a session to its end, or to where it waits for a person who is not there.
-pub fn drive(session: Session, show: &ShowArgs, plan_file: &str) -> anyhow::Result<Exit> {
+pub fn drive(session: Session, show: &ShowArgs) -> anyhow::Result<Exit> {
     // One thread: a hand-over between threads costs more than everything that the loop does for a step.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = runtime.block_on(drive_async(session, show, plan_file));
+    let exit = runtime.block_on(drive_async(session, show));
     // Children of attempts that were given up outlive this process.
     runtime.shutdown_background();
     exit
 }
 
-async fn drive_async(session: Session, show: &ShowArgs, plan_file: &str) -> anyhow::Result<Exit> {
+async fn drive_async(session: Session, show: &ShowArgs) -> anyhow::Result<Exit> {
     let at_terminal = show.format == Format::Text && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let wait = show.wait || at_terminal;
     let people: Box<dyn People> = if session.rehearsal {
@@ -134,7 +142,7 @@ async fn drive_async(session: Session, show: &ShowArgs, plan_file: &str) -> anyh
     } else {
         Box::new(Later { wait })
     };
-    let page = screen::page(plan_file);
+    let page = screen::page();
     let display = Arc::new(Mutex::new(screen::display(show.format, &page)));
     let shown: Option<Shown> = (at_terminal && !session.rehearsal).then(Shown::default);
     let (sender, requests) = mpsc::channel(64);

@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::connector::{Connectors, Options};
+use crate::plan::Plan;
 use crate::time::Span;
+
+/// The longest wait in a lab, so that a weekend takes seconds.
+const LONGEST_WAIT: Span = Span::from_secs(1);
 
 /// Which world a lab run begins with.
 #[cfg(feature = "lab")]
@@ -18,7 +22,16 @@ pub enum World {
 /// The connectors of this build: as they are, or so that a weekend takes seconds.
 #[must_use]
 pub fn connectors(lab: bool) -> Connectors {
-    Connectors::standard(Options { longest_wait: lab.then_some(Span::from_secs(1)) })
+    Connectors::standard(Options { longest_wait: lab.then_some(LONGEST_WAIT) })
+}
+
+/// What the lab makes of a plan: it may start at any time, and an attempt that failed is soon followed by the next.
+pub fn adapt(plan: &mut Plan) {
+    plan.window = None;
+    for step in &mut plan.steps {
+        step.retry.interval = step.retry.interval.min(LONGEST_WAIT);
+        step.retry.max_interval = step.retry.max_interval.min(LONGEST_WAIT);
+    }
 }
 
 /// The folder of the lab that `--lab` means: `RELEVO_LAB`, or the usual one.

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use crate::error::{Exit, Failure};
+use crate::view::text::hang;
 
 /// What every verb returns.
 pub type Result = anyhow::Result<Exit>;
@@ -19,6 +20,16 @@ pub fn print_failure(error: &anyhow::Error) -> Exit {
     }
     eprintln!("{red}error{reset}: {error:#}");
     Exit::Failed
+}
+
+/// Prints a warning to standard error; on a terminal it is broken to fit.
+pub fn warn(text: &str) {
+    let term = console::Term::stderr();
+    let line = format!("warning: {text}");
+    match term.size_checked().filter(|_| term.is_term()) {
+        Some((_, columns)) => eprintln!("{}", hang(&line, usize::from(columns), 9)),
+        None => eprintln!("{line}"),
+    }
 }
 
 /// Writes to standard output. What cannot be written is lost: the reader has gone away, and the exit code still tells.

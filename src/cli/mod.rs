@@ -15,6 +15,7 @@ macro_rules! outln {
 }
 
 mod amend;
+mod before;
 mod check;
 mod common;
 mod completions;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::amend;
+use super::{amend, in_lab};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
 use crate::journal::{self, Reader, RunDir};
@@ -14,6 +14,7 @@ use crate::plan::load::{self, Inputs, Loaded};
 use crate::run::event::{Event, Mode, Record};
 use crate::run::rehearsal;
 use crate::run::scheduler::Scheduler;
+use crate::view::next;
 
 /// What a run directory keeps beside the plan's text: how it was loaded, and what came of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Resolved {
     /// `--lab`: the lab's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lab: Option<PathBuf>,
+    /// What else of the command line decides what a run is about, word by word: `--lab=keep`, `--exclude gc02`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
     /// Every step with its fingerprint, for people and for `verify`.
     pub steps: Vec<ResolvedStep>,
 }
@@ -61,8 +65,28 @@ impl Resolved {
             targets: inputs.targets.clone(),
             window: inputs.window.clone(),
             lab: None,
+            options: Vec::new(),
             steps: steps.collect(),
         })
+    }
+
+    /// The plan and every option that it was started with, as they are typed: files from here where they lie below.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let shown = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
+        let mut words = vec![shown(&self.plan)];
+        let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
+        if let (Some(targets), None) = (&self.targets, &self.lab) {
+            add("--targets", shown(targets));
+        }
+        self.params_files.iter().for_each(|file| add("--params", shown(file)));
+        self.params.iter().for_each(|(name, value)| add("--param", format!("{name}={value}")));
+        if let Some(window) = &self.window {
+            add("--window", shown(window));
+        }
+        words.extend(self.options.iter().cloned());
+        words
     }
 
     /// The inputs that it was loaded with, reading the given texts instead of files.
@@ -99,7 +123,7 @@ pub fn load_stored(
         anyhow::Error::from(failure)
     })?;
     if resolved.lab.is_some() {
-        loaded.plan.window = None;
+        in_lab::adapt(&mut loaded.plan);
     }
     Ok(loaded)
 }
@@ -183,7 +207,11 @@ pub fn read(dir: &RunDir, connectors: &Connectors) -> anyhow::Result<(Scheduler,
     if !is_live(&replay.scheduler) {
         reader.poll_rest(&mut |record| replay.feed(&record)).map_err(Failure::from)?;
     }
-    replay.finish()
+    let (scheduler, mode) = replay.finish()?;
+    if mode == Mode::Rehearsal {
+        next::was_rehearsed_with(dir.id(), &resolved(dir)?.words());
+    }
+    Ok((scheduler, mode))
 }
 
 /// Whether a living process holds the run.

@@ -66,7 +66,7 @@ pub fn probe(args: &Args) -> Result {
         Format::Json => common::print_json(&serde_json::json!({
             "run": dir.id(), "step": args.step, "verdict": verdict, "seen": text, "facts": seen.facts, "outputs": seen.outputs,
         })),
-        Format::Text => outln!("{}: {verdict}\n  {}", args.step, crate::view::escape::line(&text)),
+        Format::Text => outln!("{}: {verdict}\n  {}", args.step, crate::foreign::line(&text)),
     }
     Ok(Exit::Done)
 }

@@ -52,14 +52,17 @@ pub fn last_word(end: &End, run: &str, run_dir: &Path, page: &Page) -> String {
     let mut lines = Vec::new();
     for ask in board.asks.iter().filter(|ask| ask.step.is_some()) {
         let step = ask.step.as_ref().map_or("", |step| step.as_str());
-        lines.push(format!("{}: {step}: {}", ask.why.as_str(), crate::view::escape::line(&ask.text)));
-        // In doubt, the first answer in the list must not be the one that is pasted without looking.
-        let shown = if ask.why == Why::InDoubt { ask.commands.len() } else { 1 };
-        if let (Why::InDoubt, Some(step)) = (ask.why, &ask.step) {
-            lines.push(format!("  {}", crate::view::next::explain(run, step)));
-        }
+        let text = format!("{}: {step}: {}", ask.why.as_str(), crate::foreign::line(ask.text.trim()));
+        lines.push(match ask.why {
+            // What is to be answered is read whole, also by whoever took the run up with the question standing.
+            Why::Gate | Why::GateExpired | Why::Manual => crate::view::text::hang(&text, page.width.saturating_sub(2), 2),
+            // The lines before this have told it, and `status` does.
+            _ => crate::view::text::cut(&text, page.width),
+        });
+        // Up to the first answer: in doubt one looks before one answers.
+        let shown = ask.commands.iter().position(|command| answer_in(command).is_some()).map_or(0, |first| first + 1);
         lines.extend(ask.commands.iter().take(shown).map(|command| format!("  {command}")));
-        let others: Vec<&str> = ask.commands.iter().skip(1).filter_map(|command| answer_in(command)).collect();
+        let others: Vec<&str> = ask.commands.iter().skip(shown).filter_map(|command| answer_in(command)).collect();
         if !others.is_empty() {
             lines.push(format!("  or instead: {}", others.join(", ")));
         }
@@ -87,5 +90,5 @@ pub fn last_word(end: &End, run: &str, run_dir: &Path, page: &Page) -> String {
 
 /// The answer in `relevo decide RUN STEP ANSWER --reason "…"`.
 fn answer_in(command: &str) -> Option<&str> {
-    command.split(" --reason").next()?.rsplit(' ').next()
+    command.strip_prefix("relevo decide ")?.split(" --reason").next()?.rsplit(' ').next()
 }

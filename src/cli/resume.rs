@@ -8,7 +8,7 @@ use super::amend;
 use super::common::{self, RunsArgs};
 use super::engine::{self, Session, ShowArgs};
 use super::logging::{self, LogArgs};
-use super::messages::Result;
+use super::messages::{self, Result};
 use super::open::{self, Replay, Resolved};
 use super::{in_lab, preflight, run};
 use crate::connector::Connectors;
@@ -20,7 +20,7 @@ use crate::run::driver::Registry;
 use crate::run::event::{Choices, Ending, Event, Holder, Mode};
 use crate::run::journal::Journal as _;
 use crate::run::scheduler::Scheduler;
-use crate::view::card;
+use crate::view::{card, next};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -100,8 +100,9 @@ pub fn resume(args: &Args) -> Result {
     let mut taken = take(dir, "resume", args.take_over.as_deref(), &connectors)?;
     let id = taken.dir.id().to_owned();
     if taken.mode == Mode::Rehearsal {
+        next::was_rehearsed_with(&id, &open::resolved(&taken.dir)?.words());
         return Err(Failure::new(Exit::Refused, format!("{id} is a rehearsal, and a rehearsal is not resumed"))
-            .hint("start it again: `relevo rehearse PLAN`")
+            .hint(format!("start it again: `{}`", next::rehearse_again(&id)))
             .into());
     }
     if taken.scheduler.state().ending == Some(Ending::Done) {
@@ -132,7 +133,7 @@ pub fn resume(args: &Args) -> Result {
         window_override: args.override_window.clone(),
         go: args.show.go,
     };
-    let page = super::screen::page(&resolved.plan.display().to_string());
+    let page = super::screen::page();
     if args.show.format == common::Format::Text {
         outln!("{}", card::resume(after, &notes, common::now(), &page));
     }
@@ -142,11 +143,11 @@ pub fn resume(args: &Args) -> Result {
         run: Arc::from(id.as_str()),
         folder: Arc::from(after.plan.folder.as_path()),
         scratch: std::env::temp_dir(),
-        evidence: std::env::temp_dir(),
+        evidence: taken.dir.evidence().dir().to_owned(),
     };
     let ready = preflight::preflight(after, &registry, &desk, Mode::Execute)?;
     for warning in &ready.warnings {
-        eprintln!("warning: {warning}");
+        messages::warn(warning);
     }
     opening.push(Event::RunResumed { by: common::me(), choices });
     opening.extend(ready.pins);
@@ -160,7 +161,7 @@ pub fn resume(args: &Args) -> Result {
         registry,
         rehearsal: false,
     };
-    engine::drive(session, &args.show, &resolved.plan.display().to_string())
+    engine::drive(session, &args.show)
 }
 
 /// Loads and checks the new plan, and stores its texts.
@@ -175,7 +176,7 @@ fn amend_with(
     let inputs = Inputs { texts: None, ..resolved.inputs(Vec::new()) };
     let mut loaded = common::load_plan(file, &inputs, connectors)?;
     if resolved.lab.is_some() {
-        loaded.plan.window = None;
+        in_lab::adapt(&mut loaded.plan);
     }
     let event = amend::amend(taken.scheduler.state(), &loaded.plan, common::me())?;
     if let Event::PlanAmended { changes, .. } = &event {

@@ -17,8 +17,8 @@ pub fn rollback(args: &Args) -> Result {
     Err(Failure::new(Exit::Refused, "this version does not go back by itself")
         .detail("nothing was changed")
         .hint(format!(
-            "`relevo explain {} STEP --by-hand` prints the undo of a step, to be done by hand in reverse order",
-            dir.id()
+            "`{}` prints the undo of a step, to be done by hand in reverse order",
+            crate::view::next::by_hand(dir.id(), "STEP")
         ))
         .into())
 }

@@ -7,11 +7,12 @@ use super::common::{self, Format, PlanArgs, RunsArgs};
 use super::engine::{self, Rehearsed, Session, ShowArgs};
 use super::in_lab;
 use super::logging::{self, LogArgs};
-use super::messages::Result;
+use super::messages::{self, Result};
 use super::open::Resolved;
 use super::preflight;
 use super::rehearse;
 use super::rehearsed;
+use crate::connector::Trial;
 use crate::error::{Exit, Failure};
 use crate::journal::run_dir::new_id;
 use crate::journal::{NewRun, RunDir, Sharing};
@@ -23,6 +24,7 @@ use crate::run::rehearsal;
 use crate::run::scheduler::Scheduler;
 use crate::run::state::RunState;
 use crate::time::Timestamp;
+use crate::view::next;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -63,13 +65,23 @@ pub struct NewArgs {
 
 pub fn run(args: &Args) -> Result {
     if args.dry_run {
-        return rehearse::start(&args.plan, &args.new, args.show.format);
+        return rehearse::start(&args.plan, &args.new, args.show.format, false);
     }
-    start(&args.plan, &args.new, &args.show, Mode::Execute)
+    start(&args.plan, &args.new, &args.show, Kind { mode: Mode::Execute, with_export: false })
+}
+
+/// What is started.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// For real, or a rehearsal.
+    pub mode: Mode,
+    /// Of a rehearsal: chat data is exported for real, into a scratch file.
+    pub with_export: bool,
 }
 
 /// Starts a run of either kind.
-pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -> Result {
+pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, kind: Kind) -> Result {
+    let mode = kind.mode;
     common::guard_signals();
     new.runs.say_where();
     plan_args.enter_lab(false)?;
@@ -88,9 +100,10 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -
     }
     let plan = Arc::new(plan);
     let id = new.run_id.clone().unwrap_or_else(|| new_id(common::now()));
+    let trial = kind.with_export.then(|| connectors.trial()).flatten();
     let registry: Arc<dyn Registry> = match mode {
         Mode::Execute => Arc::new(connectors.clone()),
-        Mode::Rehearsal => Arc::new(Rehearsed(connectors.clone())),
+        Mode::Rehearsal => Arc::new(Rehearsed { connectors: connectors.clone(), trial: trial.clone() }),
     };
     let desk = Desk {
         run: Arc::from(id.as_str()),
@@ -102,7 +115,7 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -
     state.choices = choices.clone();
     let ready = preflight::preflight(&state, &registry, &desk, mode)?;
     for warning in &ready.warnings {
-        eprintln!("warning: {warning}");
+        messages::warn(warning);
     }
     // In a fresh world everything is another object than before.
     if mode == Mode::Execute && !plan_args.in_a_fresh_world() {
@@ -118,7 +131,11 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -
         choices,
         by: common::me(),
     };
-    let resolved = serde_json::to_string_pretty(&Resolved { lab, ..Resolved::of(&plan_args.plan, &inputs, &plan)? })?;
+    let resolved = Resolved { lab, options: options(plan_args, new), ..Resolved::of(&plan_args.plan, &inputs, &plan)? };
+    if mode == Mode::Rehearsal {
+        next::was_rehearsed_with(&id, &resolved.words());
+    }
+    let resolved = serde_json::to_string_pretty(&resolved)?;
     let holder = Holder::current();
     let created = RunDir::create(
         &new.runs.runs,
@@ -154,7 +171,42 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, mode: Mode) -
         registry,
         rehearsal: mode == Mode::Rehearsal,
     };
-    engine::drive(session, show, &plan_args.plan.display().to_string())
+    let exit = engine::drive(session, show);
+    if let Some(trial) = trial {
+        clean(&trial)?;
+    }
+    let exit = exit?;
+    // What rests on described effects is assumed, but a run would not have begun.
+    for line in &ready.unbound {
+        eprintln!("error: a run would not start: {line}");
+    }
+    Ok(if exit == Exit::Done && !ready.unbound.is_empty() { Exit::RehearsalFailed } else { exit })
+}
+
+/// Removes what a trial has made; however the rehearsal ended.
+fn clean(trial: &Trial) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for line in runtime.block_on(trial.clean()) {
+        eprintln!("{line}");
+    }
+    Ok(())
+}
+
+/// The options that decide what a run is about, beside those that say where its plan comes from. Not the id, which is
+/// each run's own, nor how it is shown.
+fn options(plan: &PlanArgs, new: &NewArgs) -> Vec<String> {
+    let mut words: Vec<String> = plan.lab_word().map(str::to_owned).into_iter().collect();
+    if let Some(until) = &new.until {
+        words.extend(["--until".to_owned(), until.clone()]);
+    }
+    words.extend(new.exclude.iter().flat_map(|target| ["--exclude".to_owned(), target.clone()]));
+    for (option, value) in [("--override-window", &new.override_window), ("--group", &new.group)] {
+        words.extend(value.iter().flat_map(|value| [option.to_owned(), value.clone()]));
+    }
+    if new.runs.allow_fs {
+        words.push("--allow-fs".to_owned());
+    }
+    words
 }
 
 /// Fingerprint per step, as the journal holds them.

@@ -13,8 +13,7 @@ pub struct Args {
 
 pub fn runbook(args: &Args) -> Result {
     let plan = args.plan.load_for_show()?.plan;
-    let mut page = common::page();
-    page.plan_file = args.plan.plan.display().to_string();
+    let page = common::page();
     out!("{}", text::runbook(&plan, &page));
     Ok(Exit::Done)
 }

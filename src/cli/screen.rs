@@ -37,11 +37,11 @@ pub fn display(format: Format, page: &Page) -> Box<dyn Display> {
 
 /// The page that a running display writes on.
 #[must_use]
-pub fn page(plan_file: &str) -> Page {
+pub fn page() -> Page {
     let term = console::Term::stderr();
     let mut page = Page::plain(term.size_checked().map_or(80, |(_, columns)| usize::from(columns)), TimeZone::system());
+    page.whole = !std::io::stdout().is_terminal();
     page.colour = messages::colour(std::io::stderr().is_terminal());
-    plan_file.clone_into(&mut page.plan_file);
     page
 }
 

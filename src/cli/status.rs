@@ -9,8 +9,9 @@ use super::open::{self, Replay};
 use crate::error::{Exit, Failure};
 use crate::journal::{Reader, RunDir};
 use crate::run::event::Mode;
+use crate::run::scheduler::Scheduler;
 use crate::view::board::Board;
-use crate::view::{json, plain, status as text};
+use crate::view::{json, next, plain, status as text};
 
 /// How often a followed journal is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -113,9 +114,22 @@ fn follow(dir: &RunDir, format: Format) -> Result {
             return Ok(Exit::Done);
         }
         if records.is_empty() && !open::is_live(&replay.scheduler) {
-            eprintln!("nobody holds the run; `relevo resume {}` goes on with it", dir.id());
+            eprintln!("nobody holds the run; {}", go_on(dir, &replay.scheduler));
             return Ok(Exit::Done);
         }
         std::thread::sleep(POLL);
+    }
+}
+
+/// What to type about a run that nobody holds and that has not ended.
+fn go_on(dir: &RunDir, scheduler: &Scheduler) -> String {
+    match scheduler.state().mode {
+        Mode::Execute => format!("`{}` goes on with it", next::resume(dir.id())),
+        Mode::Rehearsal => {
+            if let Ok(resolved) = open::resolved(dir) {
+                next::was_rehearsed_with(dir.id(), &resolved.words());
+            }
+            format!("`{}` makes it anew", next::rehearse_again(dir.id()))
+        }
     }
 }

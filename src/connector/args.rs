@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::text::one_line;
+use crate::foreign::one_line;
 use crate::plan::action::{ArgSpec, ArgType};
 use crate::run::connector::Call;
 use crate::time::Span;

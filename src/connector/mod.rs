@@ -15,7 +15,6 @@ pub mod powershell;
 mod redact;
 mod refused;
 pub mod sip;
-mod text;
 pub mod time_left;
 pub mod tls;
 mod wait;
@@ -24,12 +23,14 @@ pub mod windows;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::plan::action::UndoOf;
 use crate::plan::{ActionSpec, Catalogue, Targets};
 use crate::run::connector::{Connector, Finding};
 use crate::time::Span;
 
 pub use command::{Command, output_files};
 pub use directory::Directory;
+pub use lync::chat::trial::Trial;
 pub use noop::Noop;
 pub use powershell::PowerShell;
 pub use redact::Redactor;
@@ -50,6 +51,7 @@ pub struct Connectors {
     directories: Option<Directory>,
     hosts: Option<PowerShell>,
     by_action: BTreeMap<&'static str, (ActionSpec, Arc<dyn Connector>)>,
+    undos: Vec<(&'static str, UndoOf)>,
 }
 
 impl Connectors {
@@ -58,12 +60,15 @@ impl Connectors {
     pub fn standard(options: Options) -> Self {
         let directories = Directory::new(options);
         let hosts = PowerShell::new(options);
-        let all = Connectors { directories: Some(directories.clone()), hosts: Some(hosts.clone()), by_action: BTreeMap::new() }
+        let all = Connectors { directories: Some(directories.clone()), hosts: Some(hosts.clone()), ..Connectors::default() }
             .with(noop::specs(), Noop)
             .with(command::specs(), Command::default())
-            .with(directory::specs(), directories);
+            .with(directory::specs(), directories)
+            .with(lync::sign_in::specs(), lync::sign_in::SignIn);
         let scripts_and_cmdlets = [hosts.clone(), hosts.with(windows::ALL), hosts.with(mssql::ALL), hosts.with(lync::ALL)];
+        let undos = scripts_and_cmdlets.iter().flat_map(PowerShell::undos).collect();
         let all = scripts_and_cmdlets.into_iter().fold(all, |all, connector| all.with(connector.specs(), connector));
+        let all = Connectors { undos, ..all };
         // Last, because it looks through the others.
         let wait = Wait::new(all.clone(), options);
         all.with(wait::specs(), wait)
@@ -85,6 +90,12 @@ impl Connectors {
         self.by_action.get(uses).map(|(_, connector)| Arc::clone(connector))
     }
 
+    /// A rehearsal's wish to export chat data for real, under a name of its own.
+    #[must_use]
+    pub fn trial(&self) -> Option<Trial> {
+        Some(Trial::new(self.for_action("lync.chat.export")?, self.hosts.as_ref()?.hosts().clone()))
+    }
+
     /// Everything that can be told of a target, good and bad, without changing anything. `None` if this build knows no
     /// way to reach targets of its kind.
     pub async fn survey(&self, targets: &Targets, name: &str) -> Option<Vec<Finding>> {
@@ -101,7 +112,7 @@ impl Connectors {
     /// What the plan language needs to know of the actions.
     #[must_use]
     pub fn catalogue(&self) -> Catalogue {
-        Catalogue::new(self.by_action.values().map(|(spec, _)| spec.clone()))
+        Catalogue::new(self.by_action.values().map(|(spec, _)| spec.clone())).with_undos(self.undos.iter().copied())
     }
 }
 

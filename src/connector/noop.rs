@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::text;
+use crate::foreign;
 use crate::plan::action::{ArgSpec, ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Look, Observation, Quiescence};
@@ -31,9 +31,12 @@ pub fn specs() -> Vec<ActionSpec> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Noop;
 
-/// Those of `with.outputs` that the step declares, or all of them if it declares none.
+/// Those of `with.outputs` that the step declares, or all of them if it declares none; and what is said, as `said`.
 fn outputs(call: &Call) -> Outputs {
-    let given = call.with.get("outputs").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut given = call.with.get("outputs").and_then(Value::as_object).cloned().unwrap_or_default();
+    if call.with.contains_key("say") {
+        given.entry("said").or_insert_with(|| say(call).into());
+    }
     if call.outputs.is_empty() {
         return given;
     }
@@ -42,7 +45,7 @@ fn outputs(call: &Call) -> Outputs {
 
 fn say(call: &Call) -> String {
     match call.with.get("say").and_then(Value::as_str) {
-        Some(said) => text::one_line(said, 200),
+        Some(said) => foreign::one_line(said, 2000),
         None => "nothing to do".to_owned(),
     }
 }

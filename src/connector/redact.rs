@@ -33,6 +33,15 @@ impl Redactor {
         Redactor { needles }
     }
 
+    /// Knows the secrets of another as well.
+    #[must_use]
+    pub fn and(&self, other: &Redactor) -> Redactor {
+        let mut needles: Vec<String> = self.needles.iter().chain(&other.needles).cloned().collect();
+        needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        needles.dedup();
+        Redactor { needles }
+    }
+
     /// The length in bytes of the longest thing that is looked for. Whoever cuts a text reads so much more, redacts,
     /// and cuts then: otherwise the first half of a secret would stay at the cut.
     #[must_use]

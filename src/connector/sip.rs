@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::text::one_line;
+use crate::foreign::one_line;
 
 /// A SIP address in its one canonical form: with `sip:`, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]

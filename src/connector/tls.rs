@@ -18,7 +18,7 @@ use rustls::{
 
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::text::one_line;
+use crate::foreign::one_line;
 
 /// Longest text of foreign origin in a message.
 const LONGEST: usize = 200;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::text::one_line;
 use super::{Connectors, Options, span};
+use crate::foreign::one_line;
 use crate::plan::action::{ArgSpec, ArgType, Effect, UndoGrade};
 use crate::plan::expr::{self, Scope};
 use crate::plan::{ActionSpec, Expr, Verdict};

@@ -14,6 +14,7 @@ use super::directory::schema::{self, ATTRIBUTES, CLASSES, Syntax, Trait};
 use super::directory::store::{Pen, Replica};
 use super::directory::value::Value;
 use super::directory::well_known::{DOMAIN, NETBIOS, REALM};
+use super::lync::chat::people::Account;
 
 /// Accounts whose passwords are in files of the lab's folder, and what each is for.
 pub const ACCOUNTS: &[(&str, &str)] = &[
@@ -320,11 +321,31 @@ impl Builder<'_> {
         let windows = self.object(services, "container", "Windows NT", &[]);
         self.object(windows, "nTDSService", "Directory Service", &[("tombstoneLifetime", "180")]);
         let rtc = self.object(services, "msRTCSIP-Service", "RTC Service", &[]);
-        self.object(rtc, "container", "Application Contacts", &[]);
+        let contacts = self.object(rtc, "container", "Application Contacts", &[]);
         let pools = self.object(rtc, "container", "Pools", &[]);
-        let pool = self.object(pools, "container", "pool01", &[("dNSHostName", &format!("pool01.{REALM}"))]);
-        let microsoft = self.object(pool, "container", "Microsoft", &[]);
-        self.object(microsoft, "container", "Lc Services", &[]);
+        let deployment = super::lync::contoso::deployment();
+        let short = |fqdn: &str| fqdn.split('.').next().unwrap_or_default().to_owned();
+        let mut homes = BTreeMap::new();
+        for own in deployment.front_ends {
+            let pool = self.object(pools, "msRTCSIP-Pool", &short(&own.fqdn), &[("dNSHostName", &own.fqdn)]);
+            let microsoft = self.object(pool, "container", "Microsoft", &[]);
+            homes.insert(own.fqdn, self.object(microsoft, "container", "Lc Services", &[]));
+        }
+        // Every pool of Persistent Chat has a contact from its installation.
+        for chat in deployment.chat_pools {
+            let own = self.object(pools, "msRTCSIP-Pool", &short(&chat.fqdn), &[("dNSHostName", &chat.fqdn)]);
+            let address = format!("sip:GC-{}@{REALM}", chat.service_id);
+            let texts = [
+                ("msRTCSIP-PrimaryUserAddress", address.as_str()),
+                ("msRTCSIP-UserEnabled", "TRUE"),
+                ("msRTCSIP-OwnerUrn", "urn:application:persistentchat"),
+            ];
+            let contact = self.object(contacts, "contact", &format!("{{{}}}", Guid::random()), &texts);
+            if let Some(home) = homes.get(&chat.next_hop) {
+                self.set(contact, "msRTCSIP-PrimaryHomeServer", vec![Value::Object(*home)]);
+            }
+            self.set(contact, "msRTCSIP-ApplicationDestination", vec![Value::Object(own)]);
+        }
     }
 
     fn people(&mut self, domain: Guid) {
@@ -362,6 +383,13 @@ impl Builder<'_> {
             let group = self.object(groups, "group", name, &[("sAMAccountName", name)]);
             for member in members {
                 self.link(group, "member", member);
+            }
+        }
+        // Whoever left has no account any more.
+        for person in super::lync::chat::people::newcomers().filter(|person| person.state != Account::Deleted) {
+            let guid = sip_user(self, staff, &person.account, person.given, person.surname, &person.name());
+            if person.state == Account::Disabled {
+                self.set(guid, "userAccountControl", vec![Value::text("66050")]);
             }
         }
         let accounts = self.object(domain, "organizationalUnit", "Accounts", &[("description", "Who may do what")]);

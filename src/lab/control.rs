@@ -14,8 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::contoso::CONTROLLERS;
 use super::fault::Rule;
-use super::files::{Running, Trouble};
+use super::files::Trouble;
+use super::running::Running;
 use super::serve::Lab;
+use super::setting::{self, Setting};
 use crate::time::Span;
 
 /// No order is longer.
@@ -63,6 +65,11 @@ pub enum Order {
         /// Which.
         host: String,
     },
+    /// Something in the world is to be otherwise.
+    Set {
+        /// What.
+        setting: Setting,
+    },
     /// No more faults: rules, held replication, stopped domain controllers and hosts.
     Clear,
     /// A domain controller takes nothing from the others.
@@ -90,6 +97,18 @@ pub enum Order {
         /// How long.
         delay: Span,
     },
+}
+
+impl Order {
+    /// Whether it is about Windows hosts alone, or ends what was ordered.
+    #[must_use]
+    pub fn is_for_hosts(&self) -> bool {
+        match self {
+            Order::Fault { rule } => rule.host.is_some() || rule.operation.as_deref().is_some_and(|name| name.contains('-')),
+            Order::StopHost { .. } | Order::StartHost { .. } | Order::DemandBinding { .. } | Order::Clear => true,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -202,6 +221,10 @@ fn carry_out(lab: &Lab, running: &Running, order: Order) -> Result<Json, Trouble
                 host_known(host)?;
             }
             lab.world().faults.rules.push(rule);
+        }
+        Order::Set { setting } => {
+            setting::apply(&mut lab.world(), &setting)?;
+            return Ok(Json::Null);
         }
         Order::Clear => lab.world().faults = super::fault::Faults::default(),
         Order::Hold { dc } => {

@@ -8,22 +8,22 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::contoso::{self, ACCOUNTS, CONTROLLERS};
 use super::directory::ids::Guid;
 use super::directory::store::Replica;
-use super::directory::well_known::{NETBIOS, REALM};
 use super::fault::Faults;
-use super::windows;
+use super::kind::Kind;
+use super::lync;
+use super::lync::deployment::Deployment;
+use super::running::{HostPorts, Ports, Running};
 use super::windows::machine::Machine;
+use super::{targets, windows};
 use crate::error::Exit;
 
 /// Folders of the world, beside its files.
 const FOLDERS: [&str; 2] = ["machines", "files"];
-
-/// Hosts that plans address together.
-const GROUPS: [(&str, &[&str]); 2] = [("legacy_servers", &["gc01", "gc02"]), ("persistent_chat_servers", &["pc01", "pc02"])];
 
 /// What went wrong with a lab, for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,44 +56,6 @@ impl Trouble {
         self.exit = exit;
         self
     }
-}
-
-/// The ports of one domain controller, all on 127.0.0.1. Zero until they are known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ports {
-    /// LDAP over TLS.
-    pub ldaps: u16,
-    /// LDAP, with StartTLS.
-    pub ldap: u16,
-    /// The global catalog over TLS.
-    pub gc_tls: u16,
-    /// The global catalog, with StartTLS.
-    pub gc: u16,
-}
-
-/// The ports of one Windows host, all on 127.0.0.1. Zero until they are known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostPorts {
-    /// WS-Management over TLS.
-    pub https: u16,
-    /// WS-Management with sealed messages.
-    pub http: u16,
-}
-
-/// What `lab.json` holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Running {
-    /// The process.
-    pub pid: u32,
-    /// Where it takes orders.
-    pub control: u16,
-    /// What an order must carry.
-    pub token: String,
-    /// Where its domain controllers answer, by name.
-    pub ports: BTreeMap<String, Ports>,
-    /// Where its Windows hosts answer, by name.
-    #[serde(default)]
-    pub hosts: BTreeMap<String, HostPorts>,
 }
 
 /// A lab's folder.
@@ -254,9 +216,16 @@ impl Files {
             replica.index();
             replicas.push(replica);
         }
+        Ok((replicas, self.load_faults()?))
+    }
+
+    /// Reads the faults; none if there are none yet.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn load_faults(&self) -> Result<Faults, Trouble> {
         let faults = self.world().join("faults.json");
-        let faults = if faults.exists() { Self::read(&faults)? } else { Faults::default() };
-        Ok((replicas, faults))
+        if faults.exists() { Self::read(&faults) } else { Ok(Faults::default()) }
     }
 
     /// A fresh world, not yet written.
@@ -279,10 +248,11 @@ impl Files {
     /// # Errors
     /// They cannot be read or written.
     pub fn load_machines(&self) -> Result<Vec<Machine>, Trouble> {
+        let kind = self.kind();
         let folder = self.machines();
         fs::create_dir_all(&folder).map_err(|error| cannot("make", &folder, &error))?;
         let mut machines = Vec::new();
-        for mut machine in windows::contoso::machines() {
+        for mut machine in windows::contoso::machines_of(kind) {
             let path = folder.join(format!("{}.json", machine.name));
             let is_there = path.exists();
             if is_there {
@@ -293,7 +263,7 @@ impl Files {
                 // The state last: it says that the files are there.
                 windows::contoso::write_files(&machine).map_err(|error| cannot("write", &machine.files, &error))?;
                 if machine.services.iter().any(|service| service.name.starts_with("MSSQL$")) {
-                    windows::sql::create_databases(&machine).map_err(|error| {
+                    windows::sql::create_databases_of(&machine, kind).map_err(|error| {
                         Trouble::new(format!("the databases of {} cannot be made: {}", machine.name, error.message))
                     })?;
                 }
@@ -302,6 +272,51 @@ impl Files {
             machines.push(machine);
         }
         Ok(machines)
+    }
+
+    /// What the worlds of this folder move from.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        let text = fs::read_to_string(self.kind_file()).unwrap_or_default();
+        text.trim().parse().unwrap_or_default()
+    }
+
+    /// Says what the worlds of this folder move from, from the next fresh one on.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn set_kind(&self, kind: Kind) -> Result<(), Trouble> {
+        fs::create_dir_all(&self.dir).map_err(|error| cannot("make", &self.dir, &error))?;
+        self.write(&self.kind_file(), format!("{kind}\n").as_bytes())
+    }
+
+    fn kind_file(&self) -> PathBuf {
+        self.dir.join("world.kind")
+    }
+
+    fn deployment(&self) -> PathBuf {
+        self.world().join("lync.json")
+    }
+
+    /// Reads the deployment of Lync, or makes a fresh one.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn load_deployment(&self) -> Result<Deployment, Trouble> {
+        if self.deployment().exists() {
+            return Self::read(&self.deployment());
+        }
+        let fresh = lync::contoso::deployment_of(self.kind());
+        self.save_deployment(&fresh)?;
+        Ok(fresh)
+    }
+
+    /// Writes the deployment of Lync.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save_deployment(&self, deployment: &Deployment) -> Result<(), Trouble> {
+        self.write_json(&self.deployment(), deployment)
     }
 
     /// Writes a Windows host.
@@ -395,7 +410,9 @@ impl Files {
         for folder in FOLDERS {
             remove(&self.world().join(folder))?;
         }
-        for name in CONTROLLERS.iter().map(|name| format!("{name}.json")).chain(["faults.json".to_owned()]) {
+        for name in
+            CONTROLLERS.iter().map(|name| format!("{name}.json")).chain(["faults.json".to_owned(), "lync.json".to_owned()])
+        {
             let path = self.world().join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(|error| cannot("remove", &path, &error))?;
@@ -408,7 +425,7 @@ impl Files {
         Ok(())
     }
 
-    /// Writes the targets file for these ports of that address.
+    /// Writes the targets file: domain controllers at these ports of that address, hosts at these of 127.0.0.1.
     ///
     /// # Errors
     /// It cannot be written.
@@ -419,67 +436,12 @@ impl Files {
         account: &str,
         address: &str,
     ) -> Result<(), Trouble> {
-        let text = targets(ports, hosts, account, address);
+        let text = targets::text(ports, hosts, account, address);
         if fs::read_to_string(self.targets()).is_ok_and(|old| old == text) {
             return Ok(());
         }
         self.write(&self.targets(), text.as_bytes())
     }
-}
-
-/// The targets file of a lab. A domain controller other than the URL's is asked at the URL's port, and a global
-/// catalog at 3269; here each has ports of its own, so every such address is mapped.
-fn targets(ports: &BTreeMap<String, Ports>, hosts: &BTreeMap<String, HostPorts>, account: &str, address: &str) -> String {
-    use std::fmt::Write as _;
-    let first = ports.get(CONTROLLERS[0]).copied().unwrap_or_default();
-    let mut text = format!(
-        "# Written by `relevo lab up`: a stand-in on this machine. Changes are lost when it starts again.\n\
-relevo_targets: 1\n\
-directories:\n\
-\x20 contoso:\n\
-\x20   url: ldaps://{}.{REALM}:{}\n\
-\x20   ca: ca.pem\n\
-\x20   domain: {REALM}\n\
-\x20   bind: {{ user: svc-mig@{REALM}, password: {{ file: svc-mig.password }} }}\n\
-\x20   addresses:\n",
-        CONTROLLERS[0], first.ldaps
-    );
-    for (name, own) in ports {
-        // The first port may be the usual one, and a key may stand once.
-        let usual = [(636, own.ldaps), (389, own.ldap), (3269, own.gc_tls), (3268, own.gc)];
-        let own_port = Some((first.ldaps, own.ldaps)).filter(|(port, _)| *port != 636);
-        for (port, to) in own_port.into_iter().chain(usual) {
-            let _ = writeln!(text, "      \"{name}.{REALM}:{port}\": \"{address}:{to}\"");
-        }
-    }
-    text.push_str("    settle: { stable_for: 1s, poll: 100ms }\n");
-    if !hosts.is_empty() {
-        text.push_str("hosts:\n");
-    }
-    for (name, own) in hosts {
-        let _ = write!(
-            text,
-            "  {name}:\n\
-\x20   url: https://{name}.{REALM}:5986/wsman\n\
-\x20   address: \"{address}:{}\"\n\
-\x20   ca: ca.pem\n\
-\x20   auth: {{ negotiate: {{ user: '{NETBIOS}\\svc-mig', password: {{ file: svc-mig.password }} }} }}\n\
-\x20   settle: {{ poll: 100ms }}\n",
-            own.https
-        );
-    }
-    text.push_str("groups:\n  directories: [contoso]\n");
-    for (group, members) in GROUPS {
-        if members.iter().all(|member| hosts.contains_key(*member)) {
-            let _ = writeln!(text, "  {group}: [{}]", members.join(", "));
-        }
-    }
-    text.push_str("roles:\n");
-    let quoted = serde_json::Value::from(account).to_string();
-    for role in ["lead", "directory", "change"] {
-        let _ = writeln!(text, "  {role}: [{quoted}]");
-    }
-    text
 }
 
 fn checked(name: &str) -> Result<&str, Trouble> {

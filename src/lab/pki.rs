@@ -9,7 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::contoso::CONTROLLERS;
 use super::directory::well_known::REALM;
 use super::files::{Files, Trouble};
-use super::windows::contoso::machines;
+use super::lync::contoso::FRONT_ENDS;
+use super::windows::contoso::{is_front_end, machines};
 
 /// Makes whatever is missing of the certificates.
 ///
@@ -39,6 +40,9 @@ pub fn ensure(files: &Files) -> Result<(), Trouble> {
             names.extend([REALM.to_owned(), "127.0.0.2".to_owned()]);
         } else {
             names.push(name.clone());
+            if is_front_end(name) {
+                names.push(FRONT_ENDS.to_owned());
+            }
         }
         let mut params = CertificateParams::new(names).map_err(trouble)?;
         params.not_after = until;

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::control::{self, Order};
-use super::files::{Files, Running, Trouble};
+use super::files::{Files, Trouble};
+use super::running::Running;
 
 /// How long a start may take.
 const START: Duration = Duration::from_secs(30);

@@ -13,10 +13,14 @@ use super::contoso::CONTROLLERS;
 use super::control;
 use super::directory::ids::Guid;
 use super::directory::server::{self, Port, Standing};
-use super::files::{Files, HostPorts, Ports, Running, Trouble};
+use super::files::{Files, Trouble};
+use super::lync::sip;
 use super::pki;
+use super::running::{HostPorts, Ports, Running};
+use super::samba;
+use super::windows::contoso::is_front_end;
 use super::windows::listen::{self, Door};
-use super::windows::shells::Host;
+use super::windows::shells::{Endpoint, Host};
 use super::world::World;
 
 /// What all connections share.
@@ -29,6 +33,8 @@ pub struct Lab {
     pub standing: watch::Sender<Standing>,
     /// The Windows hosts' shells, by the hosts' names.
     pub hosts: BTreeMap<String, Arc<Host>>,
+    /// The shells of Lync's remote PowerShell, by the Front Ends' names.
+    pub front_ends: BTreeMap<String, Arc<Host>>,
     /// Told when the process is to end.
     pub end: Notify,
 }
@@ -59,7 +65,7 @@ impl Lab {
     /// Ends all shells of the hosts with such a name, and what waits in them; as a power cut would, so nobody is told. To be
     /// called by whoever holds the world, so that no pipeline begins meanwhile.
     pub fn lose_shells(&self, of: impl Fn(&str) -> bool) {
-        self.hosts.values().filter(|host| of(&host.name)).for_each(|host| host.lose_all());
+        self.hosts.values().chain(self.front_ends.values()).filter(|host| of(&host.name)).for_each(|host| host.lose_all());
     }
 
     /// Makes listeners and connections follow the faults.
@@ -102,40 +108,42 @@ pub fn serve(files: &Files, account: &str) -> Result<(), Trouble> {
 async fn run(files: &Files, account: &str) -> Result<(), Trouble> {
     let world = World::open(files)?;
     let (standing, _) = watch::channel(Standing { stopped: vec![false; CONTROLLERS.len()], ..Standing::default() });
-    let hosts = world.machines.iter().map(|machine| (machine.name.clone(), Arc::new(Host::new(&machine.name)))).collect();
+    let all = |endpoint: Endpoint| {
+        let machines = world.machines.iter().filter(move |machine| endpoint == Endpoint::Windows || is_front_end(&machine.name));
+        machines.map(|machine| (machine.name.clone(), Arc::new(Host::new(&machine.name, endpoint)))).collect()
+    };
+    let (hosts, front_ends) = (all(Endpoint::Windows), all(Endpoint::Lync));
     let lab = Arc::new(Lab {
         world: Mutex::new(world),
         files: files.clone(),
         written: Notify::new(),
         standing,
         hosts,
+        front_ends,
         end: Notify::new(),
     });
     lab.follow(false);
     let before = files.running();
-    let mut ports = BTreeMap::new();
-    for (dc, name) in CONTROLLERS.into_iter().enumerate() {
-        let old = before.as_ref().and_then(|running| running.ports.get(name).copied()).unwrap_or_default();
-        let acceptor = TlsAcceptor::from(pki::server(files, name)?);
-        let mut own = Ports::default();
-        for (number, slot, tls_first, global_catalog) in [
-            (old.ldaps, &mut own.ldaps, true, false),
-            (old.ldap, &mut own.ldap, false, false),
-            (old.gc_tls, &mut own.gc_tls, true, true),
-            (old.gc, &mut own.gc, false, true),
-        ] {
-            let listener = bind(number).await?;
-            *slot = listener.local_addr().map_or(0, |address| address.port());
-            let port = Port { dc, tls_first, global_catalog, acceptor: acceptor.clone() };
-            tokio::spawn(server::listen(Arc::clone(&lab), port, Some(listener), *slot, lab.standing.subscribe()));
-        }
-        ports.insert(name.to_owned(), own);
-    }
+    let (ports, address) = if samba::is(files) {
+        (samba::ports(), samba::ADDRESS)
+    } else {
+        (controllers(&lab, files, before.as_ref()).await?, "127.0.0.1")
+    };
     let mut hosts = BTreeMap::new();
     for (name, host) in &lab.hosts {
         let old = before.as_ref().and_then(|running| running.hosts.get(name).copied()).unwrap_or_default();
         let mut own = HostPorts::default();
-        for (number, slot, tls) in [(old.https, &mut own.https, true), (old.http, &mut own.http, false)] {
+        let mut doors = vec![(old.https, &mut own.https, true, host), (old.http, &mut own.http, false, host)];
+        if let Some(front_end) = lab.front_ends.get(name) {
+            doors.push((old.lync, &mut own.lync, true, front_end));
+        }
+        if lab.front_ends.contains_key(name) {
+            let listener = bind(old.sip).await?;
+            own.sip = listener.local_addr().map_or(0, |address| address.port());
+            let acceptor = TlsAcceptor::from(pki::server(files, name)?);
+            tokio::spawn(sip::listen(Arc::clone(&lab), name.clone(), acceptor, listener, own.sip));
+        }
+        for (number, slot, tls, host) in doors {
             let listener = bind(number).await?;
             *slot = listener.local_addr().map_or(0, |address| address.port());
             let door = if tls { Door::tls(files, name)? } else { Door::plain() };
@@ -151,7 +159,7 @@ async fn run(files: &Files, account: &str) -> Result<(), Trouble> {
         ports,
         hosts,
     };
-    files.write_targets(&running.ports, &running.hosts, account, "127.0.0.1")?;
+    files.write_targets(&running.ports, &running.hosts, account, address)?;
     files.say_running(&running)?;
     tokio::spawn(control::listen(Arc::clone(&lab), orders, running));
     tokio::spawn(replicate(Arc::clone(&lab)));
@@ -159,6 +167,29 @@ async fn run(files: &Files, account: &str) -> Result<(), Trouble> {
     lab.end.notified().await;
     // What was asked for last has been answered when the runtime goes.
     Ok(())
+}
+
+/// Lets the domain controllers answer; their ports.
+async fn controllers(lab: &Arc<Lab>, files: &Files, before: Option<&Running>) -> Result<BTreeMap<String, Ports>, Trouble> {
+    let mut ports = BTreeMap::new();
+    for (dc, name) in CONTROLLERS.into_iter().enumerate() {
+        let old = before.and_then(|running| running.ports.get(name).copied()).unwrap_or_default();
+        let acceptor = TlsAcceptor::from(pki::server(files, name)?);
+        let mut own = Ports::default();
+        for (number, slot, tls_first, global_catalog) in [
+            (old.ldaps, &mut own.ldaps, true, false),
+            (old.ldap, &mut own.ldap, false, false),
+            (old.gc_tls, &mut own.gc_tls, true, true),
+            (old.gc, &mut own.gc, false, true),
+        ] {
+            let listener = bind(number).await?;
+            *slot = listener.local_addr().map_or(0, |address| address.port());
+            let port = Port { dc, tls_first, global_catalog, acceptor: acceptor.clone() };
+            tokio::spawn(server::listen(Arc::clone(lab), port, Some(listener), *slot, lab.standing.subscribe()));
+        }
+        ports.insert(name.to_owned(), own);
+    }
+    Ok(ports)
 }
 
 /// A port of the loopback address: the wanted one if it is free, so that a targets file stays true over a restart.

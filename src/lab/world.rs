@@ -14,6 +14,13 @@ use super::directory::store::Replica;
 use super::directory::{entry, replication};
 use super::fault::{Effect, Faults, Met};
 use super::files::{Files, Trouble};
+use super::lync;
+use super::lync::deployment::{Deployment, Known};
+use super::lync::directory::Directory;
+use super::lync::embedded::Embedded;
+use super::lync::forest::{Changed, Forest};
+use super::lync::replicator;
+use super::samba;
 use super::windows::machine::Machine;
 use super::windows::run::{self, Ran};
 use crate::remoting::psrp::CreatePipeline;
@@ -21,13 +28,38 @@ use crate::remoting::psrp::CreatePipeline;
 /// Everything that a lab remembers.
 pub struct World {
     files: Files,
-    /// One per domain controller.
+    /// One per domain controller; none if Samba is the directory.
     pub replicas: Vec<Replica>,
+    samba: Option<samba::Ldap>,
     /// The Windows hosts.
     pub machines: Vec<Machine>,
+    /// The deployment of Lync.
+    pub deployment: Deployment,
     /// What goes wrong on request.
     pub faults: Faults,
     audit: Audit,
+}
+
+/// The domain controllers that a Front End asks, by their places: that of its own site first. Not the one that clients of
+/// the directory usually write to, so that what they wrote may not be known here yet.
+const FRONT_END_ASKS: [usize; 2] = [1, 0];
+
+/// The domain controller that a Front End asks: that of its own site, and another if that one does not answer.
+fn asked(faults: &Faults) -> Option<usize> {
+    FRONT_END_ASKS.into_iter().find(|dc| !faults.stopped.contains(CONTROLLERS[*dc]))
+}
+
+/// The directory as a Front End sees it.
+fn directory<'a>(
+    samba: Option<&samba::Ldap>,
+    replicas: &'a mut [Replica],
+    faults: &'a Faults,
+    now: i64,
+) -> Box<dyn Directory + 'a> {
+    match samba {
+        Some(samba) => Box::new(samba.clone()),
+        None => Box::new(Embedded { replicas, asked: asked(faults), stopped: &faults.stopped, now }),
+    }
 }
 
 /// Milliseconds since 1970.
@@ -42,9 +74,28 @@ impl World {
     /// # Errors
     /// It cannot be read or written.
     pub fn open(files: &Files) -> Result<Self, Trouble> {
-        let (replicas, faults) = files.load()?;
+        let samba = if samba::is(files) { Some(samba::Ldap::open(files)?) } else { None };
+        let (replicas, faults) = if samba.is_some() { (Vec::new(), files.load_faults()?) } else { files.load()? };
         let machines = files.load_machines()?;
-        Ok(World { files: files.clone(), replicas, machines, faults, audit: Audit::open(files)? })
+        let deployment = files.load_deployment()?;
+        let mut world = World { files: files.clone(), replicas, samba, machines, deployment, faults, audit: Audit::open(files)? };
+        if world.deployment.replicator.read_at == 0 {
+            world.known()?;
+        }
+        Ok(world)
+    }
+
+    /// Whom the Front Ends know by which address, as [`replicator::known`]. What was read for it is on disk when this returns.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn known(&mut self) -> Result<&[Known], Trouble> {
+        let now = now();
+        let mut directory = directory(self.samba.as_ref(), &mut self.replicas, &self.faults, now);
+        if replicator::catch_up(&mut self.deployment, &mut *directory, now) {
+            self.files.save_deployment(&self.deployment)?;
+        }
+        Ok(&self.deployment.replicator.known)
     }
 
     /// The faults that this message meets. Rules that count are used up.
@@ -100,6 +151,45 @@ impl World {
             self.files.save_machine(machine)?;
         }
         Ok(ran)
+    }
+
+    /// Runs a pipeline on the remote PowerShell of Lync. What it changed is on disk when this returns.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn run_lync(&mut self, host: &str, account: &str, pipeline: &CreatePipeline) -> Result<Ran, Trouble> {
+        let Some(server) = self.machines.iter().find(|machine| machine.name == host).cloned() else {
+            return Err(Trouble::new(format!("the lab has no host `{host}`")));
+        };
+        let now = now();
+        for machine in &mut self.machines {
+            machine.settle(now);
+        }
+        let before: Vec<u64> = self.replicas.iter().map(|replica| replica.usn).collect();
+        let mut directory = directory(self.samba.as_ref(), &mut self.replicas, &self.faults, now);
+        let forest = Forest {
+            deployment: &mut self.deployment,
+            machines: &mut self.machines,
+            directory: &mut *directory,
+            unreachable: self.faults.stopped.clone(),
+            account,
+            now,
+            changed: Changed::default(),
+        };
+        let kept = lync::run::run(&server, forest, pipeline);
+        drop(directory);
+        for (replica, before) in self.replicas.iter().zip(before) {
+            if replica.usn != before {
+                self.files.save(replica)?;
+            }
+        }
+        for machine in self.machines.iter().filter(|machine| kept.changed.machines.contains(&machine.name)) {
+            self.files.save_machine(machine)?;
+        }
+        if kept.changed.deployment {
+            self.files.save_deployment(&self.deployment)?;
+        }
+        Ok(kept.ran)
     }
 
     /// Writes a line into the audit.
@@ -163,6 +253,10 @@ impl World {
     /// # Errors
     /// It cannot be written.
     pub fn replicate(&mut self) -> Result<(), Trouble> {
+        // Samba has one domain controller.
+        if self.replicas.is_empty() {
+            return Ok(());
+        }
         for (to, to_name) in CONTROLLERS.into_iter().enumerate() {
             for (from, from_name) in CONTROLLERS.into_iter().enumerate() {
                 let idle = to == from
@@ -179,6 +273,22 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Writes the deployment of Lync after a change of it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save_deployment(&self) -> Result<(), Trouble> {
+        self.files.save_deployment(&self.deployment)
+    }
+
+    /// Writes a Windows host after a change of it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save_machine(&self, name: &str) -> Result<(), Trouble> {
+        self.machines.iter().filter(|machine| machine.name == name).try_for_each(|machine| self.files.save_machine(machine))
     }
 
     /// Writes the faults after a change of them.

@@ -34,6 +34,18 @@ pub enum UndoGrade {
     None,
 }
 
+/// What an undo gives back with certain arguments, where a grade alone says too little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undo {
+    /// The grade.
+    pub grade: UndoGrade,
+    /// What comes back, what stays, what is lost. For people.
+    pub says: &'static str,
+}
+
+/// From the arguments under `with`, in which expressions may stand, to what the undo gives back.
+pub type UndoOf = fn(&serde_json::Value) -> Undo;
+
 /// The type of an argument, parameter or output, as far as it can be checked before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,13 +121,28 @@ pub struct ActionSpec {
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     specs: std::collections::BTreeMap<&'static str, ActionSpec>,
+    undos: std::collections::BTreeMap<&'static str, UndoOf>,
 }
 
 impl Catalogue {
     /// Builds a catalogue from the specs of all connectors.
     #[must_use]
     pub fn new(specs: impl IntoIterator<Item = ActionSpec>) -> Self {
-        Catalogue { specs: specs.into_iter().map(|spec| (spec.name, spec)).collect() }
+        let specs = specs.into_iter().map(|spec| (spec.name, spec)).collect();
+        Catalogue { specs, undos: std::collections::BTreeMap::new() }
+    }
+
+    /// Adds what undos give back where that depends on the arguments, or has to be said in words of its own.
+    #[must_use]
+    pub fn with_undos(mut self, undos: impl IntoIterator<Item = (&'static str, UndoOf)>) -> Self {
+        self.undos.extend(undos);
+        self
+    }
+
+    /// What the undo of that action gives back with those arguments; `None` if its grade says all.
+    #[must_use]
+    pub fn undo_of(&self, name: &str, with: &serde_json::Value) -> Option<Undo> {
+        self.undos.get(name).map(|of| of(with))
     }
 
     /// Returns the action of that name.

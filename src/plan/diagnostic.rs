@@ -11,8 +11,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::guard::deceptive;
 use super::source::Library;
+use crate::foreign::{self, hidden};
 
 /// How many findings are located and shown; the rest is counted.
 const SHOWN: usize = 100;
@@ -155,27 +155,6 @@ impl Finding {
         }
         renderer.render(&[group])
     }
-}
-
-/// The text with every character that could deceive a terminal or a reader written out.
-#[must_use]
-pub fn visible(text: &str) -> String {
-    if !text.chars().any(|character| character.is_control() || deceptive(character).is_some()) {
-        return text.to_owned();
-    }
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => shown.push_str("\\n"),
-            '\t' => shown.push_str("\\t"),
-            '\r' => shown.push_str("\\r"),
-            other if other.is_control() || deceptive(other).is_some() => {
-                let _ = write!(shown, "\\u{{{:x}}}", u32::from(other));
-            }
-            other => shown.push(other),
-        }
-    }
-    shown
 }
 
 /// At most sixty characters of a text, for a message.
@@ -375,11 +354,11 @@ fn finding(library: &Library, mistake: &Mistake, at: Option<usize>, related: Opt
     let end = if let Spot::Bytes(_, end) = mistake.place.spot { Some(end) } else { None };
     let secret = matches!(mistake.place.spot, Spot::Secret(_));
     Finding {
-        file: visible(&source.path.display().to_string()),
+        file: foreign::line(&source.path.display().to_string()).into_owned(),
         place,
         severity: mistake.severity,
-        message: visible(&mistake.message),
-        hint: (!mistake.hint.is_empty()).then(|| visible(&mistake.hint)),
+        message: foreign::line(&mistake.message).into_owned(),
+        hint: (!mistake.hint.is_empty()).then(|| foreign::line(&mistake.hint).into_owned()),
         excerpt: at.filter(|_| !secret).and_then(|at| excerpt(&source.text, at, end)),
         related: related.map(|(place, label, at)| {
             let text = &library.get(place.file).text;
@@ -412,7 +391,7 @@ fn excerpt(text: &str, at: usize, end: Option<usize>) -> Option<Excerpt> {
         part.chars()
             .map(|character| match character {
                 '\t' => ' ',
-                other if other.is_control() || deceptive(other).is_some() => '\u{fffd}',
+                other if hidden(other).is_some() => '\u{fffd}',
                 other => other,
             })
             .collect()

@@ -8,6 +8,8 @@
 //! It follows the tokens as the parser would, knowing quotes, block scalars, comments and flow context, but builds
 //! nothing. Where it cannot be sure it refuses. What it overlooks is met again in [`super::node`].
 
+use crate::foreign::hidden;
+
 /// The deepest nesting of lists and maps.
 pub const DEEPEST: usize = 32;
 
@@ -76,14 +78,7 @@ pub fn look(text: &str) -> Look {
 pub fn deceptive(character: char) -> Option<&'static str> {
     match character {
         '\t' | '\n' | '\r' => None,
-        '\u{feff}' => Some("a byte order mark"),
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' => {
-            Some("a character that changes the direction of writing")
-        }
-        '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{180e}' | '\u{ad}' => Some("an invisible character"),
-        '\u{2028}' | '\u{2029}' | '\u{85}' => Some("a line break that editors do not show"),
-        other if other.is_control() => Some("a control character"),
-        _ => None,
+        other => hidden(other),
     }
 }
 

@@ -219,7 +219,7 @@ table! {
         Done "done" false Shape::Expression, "True if the effect is there.";
         NotDone "not_done" false Shape::Expression, "True if it is not there.";
         Partial "partial" false Shape::Expression, "True if some of it is there.";
-        Conflict "conflict" false Shape::Expression, "True if something else is in its place.";
+        Conflict "conflict" false Shape::Expression, "True if something is in the way, or what it needs is not there.";
     }
 }
 

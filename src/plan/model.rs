@@ -232,6 +232,8 @@ pub struct Action {
     pub undo: Option<Call>,
     /// What the undo gives back.
     pub undo_grade: UndoGrade,
+    /// What the undo gives back, in words, where its grade says too little.
+    pub undo_says: Option<&'static str>,
     /// Whether a look can tell if the effect is there: the author's probe, or the action's own.
     pub probed: bool,
 }

@@ -138,6 +138,8 @@ pub enum Level {
     Fact,
     /// Worth a look; a run may start.
     Warning,
+    /// As things are now the step could not be done. A run must not start, unless a step before it may change that.
+    NotNow,
     /// A run must not start.
     Fatal,
     /// The target could not be reached at all; a run must not start.

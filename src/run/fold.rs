@@ -79,6 +79,13 @@ impl RunState {
         for at in 0..state.steps.len() {
             let ix = step_ix(at);
             if let Some(was) = old.plan.find(state.plan.step(ix).id.as_str()) {
+                let changed = old.plan.step(was).fingerprint != state.plan.step(ix).fingerprint;
+                let is_action = matches!(old.plan.step(was).work, Work::Action(_));
+                let failed = matches!(old.steps[was.at()], StepState::Failed { .. }) && old.facts[was.at()].attempts == 0;
+                if changed && is_action && failed {
+                    // It failed as the old plan had it; as the new one has it, it has not begun.
+                    continue;
+                }
                 state.facts[at] = old.facts[was.at()].clone();
                 state.set(ix, old.steps[was.at()].clone());
             }
@@ -323,14 +330,20 @@ impl RunState {
                 if !identity.is_empty() {
                     facts.identity.clone_from(identity);
                 }
+                facts.before_attempt = (facts.before_image.clone(), facts.may_have_acted);
                 facts.before_image.clone_from(before_image);
+                facts.may_have_acted = true;
                 facts.handle.clone_from(handle);
                 self.set(ix, StepState::Applying { attempt: *attempt, since: at });
             }
             Event::AttemptFinished { attempt, outcome, .. } => {
                 self.expect(ix, &["applying", "unsettled"])?;
                 let attempt = *attempt;
-                self.facts[ix.at()].unanswered = matches!(outcome, Outcome::Unknown { .. });
+                let facts = &mut self.facts[ix.at()];
+                facts.unanswered = matches!(outcome, Outcome::Unknown { .. });
+                if matches!(outcome, Outcome::NotSent { .. } | Outcome::Rejected { untouched: true, .. }) {
+                    (facts.before_image, facts.may_have_acted) = facts.before_attempt.clone();
+                }
                 let next = match outcome {
                     Outcome::Applied { outputs } => {
                         StepState::Verifying { attempt, outputs: outputs.clone(), looked: None, described: false }

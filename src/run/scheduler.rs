@@ -222,7 +222,7 @@ impl Scheduler {
         let fail = |reason: String| Command::Record(Event::StepFailed { step: step.id.clone(), reason });
         // Done already: nothing will be done, so conditions on the doing do not matter.
         if verdict == Some(Verdict::Done) {
-            let how = if attempt > 1 && facts.decided.is_none() { How::Applied } else { How::Adopted };
+            let how = if facts.may_have_acted && facts.decided.is_none() { How::Applied } else { How::Adopted };
             let outputs = facts.looked_outputs.clone();
             next.commands.push(self.verified(ix, how, outputs));
             return;
@@ -240,13 +240,15 @@ impl Scheduler {
         match verdict {
             None | Some(Verdict::NotDone) => self.launch(ix, attempt, now, next),
             // Setting the rest is setting it, unless an attempt of ours has destroyed the first part of something.
-            Some(Verdict::Partial)
-                if step.effect() == Effect::Ensure && (!step.is_destructive() || attempt == 1 || facts.decided.is_some()) =>
-            {
+            Some(Verdict::Partial) if step.effect() == Effect::Ensure && (!step.is_destructive() || attempt == 1) => {
+                self.launch(ix, attempt, now, next);
+            }
+            // A person saw the half and says again. The action looks once more itself, and refuses what it cannot mend.
+            Some(Verdict::Partial) if facts.decided.is_some() && step.effect() != Effect::Read => {
                 self.launch(ix, attempt, now, next);
             }
             Some(Verdict::Partial) => next.commands.push(fail(format!("is partly done before attempt {attempt}: {seen}"))),
-            Some(Verdict::Conflict) => next.commands.push(fail(format!("something else is in its place: {seen}"))),
+            Some(Verdict::Conflict) => next.commands.push(fail(format!("it cannot be done as things are: {seen}"))),
             Some(Verdict::Unknown) => {
                 let reason = format!("the probe before attempt {attempt} cannot tell: {seen}");
                 self.look_again(ix, attempt, reason, now, next);
@@ -321,7 +323,7 @@ impl Scheduler {
             _ if !probe.quiesced => person("nobody can tell whether it can still act"),
             (_, Effect::Opaque) => person("an opaque effect cannot be probed"),
             (Some(Verdict::Done), _) => unreachable!("the fold turns it into verifying"),
-            (Some(Verdict::Conflict), _) => person("something else is in its place"),
+            (Some(Verdict::Conflict), _) => person("what is there is neither what was nor what is to be"),
             (Some(Verdict::NotDone), Effect::Ensure | Effect::Cas | Effect::Keyed) => {
                 if step.is_destructive() && facts.quiet_not_done < 2 {
                     again(next);

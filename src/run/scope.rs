@@ -51,3 +51,9 @@ pub fn of_step<T>(state: &RunState, ix: StepIx, facts: Option<&Map<String, Value
 pub fn truth(state: &RunState, ix: StepIx, expr: &Expr) -> Result<bool, ExprError> {
     of_step(state, ix, None, |scope| expr::truth(expr, scope))
 }
+
+/// Whether it is certain already that a step does not apply: nothing that it would need is missing then.
+#[must_use]
+pub fn is_ruled_out(state: &RunState, ix: StepIx) -> bool {
+    state.plan.step(ix).when.as_ref().is_some_and(|when| truth(state, ix, when) == Ok(false))
+}

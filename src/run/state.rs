@@ -156,8 +156,13 @@ pub struct StepFacts {
     pub outputs: Outputs,
     /// Pinned identity.
     pub identity: Identity,
-    /// Stored before the latest attempt.
+    /// Stored before the latest attempt that may have acted; while one is made, before that one.
     pub before_image: Option<EvidenceRef>,
+    /// Whether an attempt may have acted. One under way counts until it is known that it did nothing.
+    pub may_have_acted: bool,
+    /// What the two above were before the latest attempt: where it certainly did nothing, they hold again. What is there then
+    /// may be anybody's, and must not be taken for half of our own effect.
+    pub before_attempt: (Option<EvidenceRef>, bool),
     /// By what the newest attempt can be found again where it runs.
     pub handle: Option<String>,
     /// The last look.

@@ -18,10 +18,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::board::{Board, Row, Why};
 use super::display::Display;
-use super::escape::line;
 use super::page::Page;
-use super::plain::PlainLines;
+use super::plain::{PlainLines, hung};
 use super::text::{cut, fit, list, moment, span, width};
+use crate::foreign::line;
 use crate::run::event::Record;
 use crate::run::state::RunState;
 use crate::time::{Span, Timestamp};
@@ -49,10 +49,23 @@ struct Shared {
 
 #[derive(Default)]
 struct Inbox {
-    lines: VecDeque<String>,
+    lines: VecDeque<Line>,
     board: Option<Board>,
     asking: bool,
     closed: bool,
+}
+
+/// A line that scrolls above the bars.
+struct Line {
+    text: String,
+    /// The column of ids, if it is told of a record: such a line is broken to fit. Any other is set already.
+    ids: Option<usize>,
+}
+
+impl Inbox {
+    fn say(&mut self, text: &str) {
+        self.lines.extend(text.trim_end().lines().map(|text| Line { text: text.to_owned(), ids: None }));
+    }
 }
 
 impl Shared {
@@ -73,7 +86,7 @@ impl Bars {
     /// Bars on any target of `indicatif`.
     pub fn on(target: ProgressDrawTarget, page: Page, size: impl Fn() -> Option<(usize, usize)> + Send + 'static) -> Bars {
         let shared = Arc::new(Shared::default());
-        let lines = PlainLines::new(page.zone.clone());
+        let lines = PlainLines::new(page.zone.clone()).within(size().map_or(80, |(_, columns)| columns));
         let for_painter = Arc::clone(&shared);
         let painter = std::thread::Builder::new().name("bars".to_owned()).spawn(move || {
             Painter::new(target, page).run(&for_painter, size);
@@ -87,7 +100,7 @@ impl Bars {
     }
 
     fn put(&self, text: &str) {
-        self.tell(|inbox| inbox.lines.extend(text.trim_end().lines().map(str::to_owned)));
+        self.tell(|inbox| inbox.say(text));
     }
 
     fn close(&mut self) {
@@ -103,7 +116,8 @@ impl Display for Bars {
         let lines = self.lines.lines(record, state);
         if !lines.is_empty() {
             // No bell: the painter looks every tick anyway, and ten thousand steps would wake it as often.
-            self.shared.inbox().lines.extend(lines);
+            let ids = Some(self.lines.ids());
+            self.shared.inbox().lines.extend(lines.into_iter().map(|text| Line { text, ids }));
         }
     }
 
@@ -125,7 +139,7 @@ impl Display for Bars {
 
     fn ask(&mut self, text: &str) {
         self.tell(|inbox| {
-            inbox.lines.extend(text.trim_end().lines().map(str::to_owned));
+            inbox.say(text);
             inbox.asking = true;
         });
     }
@@ -197,7 +211,7 @@ impl Painter {
                 self.clear();
             }
             if !lines.is_empty() {
-                self.print(lines);
+                self.print(lines, size());
             }
             if closed {
                 return;
@@ -215,12 +229,16 @@ impl Painter {
     }
 
     /// Prints lines above the bars; in one piece, so that ten thousand are no slower than ten.
-    fn print(&mut self, lines: VecDeque<String>) {
-        let text = Vec::from(lines).join("\n");
+    fn print(&mut self, lines: VecDeque<Line>, size: Option<(usize, usize)>) {
         if self.hidden {
             return;
         }
-        let _ = self.multi.println(text);
+        let columns = size.map_or(80, |(_, columns)| columns);
+        let fitting = lines.into_iter().map(|line| match line.ids {
+            Some(ids) => hung(&line.text, ids, columns),
+            None => line.text,
+        });
+        let _ = self.multi.println(fitting.collect::<Vec<_>>().join("\n"));
     }
 
     fn clear(&mut self) {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::next;
+use super::{answers, next};
 use crate::plan::graph::{self, Rest};
 use crate::plan::{OnFailure, Plan, Step, StepId, StepIx, Work};
 use crate::run::command::Hand;
@@ -396,6 +396,12 @@ impl Board {
     #[must_use]
     pub fn next_command(&self) -> String {
         match (self.asks.first().and_then(|ask| ask.commands.first()), self.standing) {
+            // A rehearsal is never resumed nor decided about: it is followed by its run, or made anew.
+            _ if self.mode == Mode::Rehearsal => match self.standing {
+                Standing::Ended(Ending::Done | Ending::Until) => next::run_rehearsed(&self.run),
+                _ if self.live => next::status(&self.run),
+                _ => next::rehearse_again(&self.run),
+            },
             (Some(command), _) => command.clone(),
             (None, Standing::Ended(Ending::Done)) => next::verify(&self.run),
             (None, Standing::Ended(Ending::Until | Ending::Stopped | Ending::Failed)) => next::resume(&self.run),
@@ -636,26 +642,34 @@ fn asks(state: &RunState, live: bool, rows: &[Row]) -> Vec<Ask> {
     for (ix, at) in (0..).map(StepIx).zip(&state.steps) {
         let step = state.plan.step(ix);
         let id = &step.id;
-        let answers = |words: &[&str]| words.iter().map(|word| next::decide(run, id, word)).collect::<Vec<_>>();
+        let decide = |words: &[&str]| words.iter().map(|word| next::decide(run, id, word)).collect::<Vec<_>>();
         let (why, text, since, expires, commands) = match at {
             StepState::InDoubt { reason, since, .. } => {
-                (Why::InDoubt, reason.clone(), Some(*since), None, answers(&["done", "not-done", "retry", "skip", "stop"]))
+                let offered = answers::in_doubt(run, id, state.facts(ix).last_probe.as_ref());
+                (Why::InDoubt, reason.clone(), Some(*since), None, offered.into_iter().map(|answer| answer.command).collect())
             }
             StepState::Failed { reason, on_failure: OnFailure::Ask | OnFailure::Stop | OnFailure::Rollback, at } => {
                 let text = match step.on_failure {
                     OnFailure::Rollback => format!("{reason} (the plan says `rollback`; this version asks instead)"),
                     OnFailure::Ask | OnFailure::Stop | OnFailure::Continue => reason.clone(),
                 };
-                (Why::Failed, text, Some(*at), None, answers(&["retry", "done", "skip", "stop"]))
+                let facts = state.facts(ix);
+                let offered = answers::failed(
+                    run,
+                    id,
+                    facts.last_probe.as_ref(),
+                    facts.attempts == 0 && matches!(step.work, Work::Action(_)),
+                );
+                (Why::Failed, text, Some(*at), None, offered.into_iter().map(|answer| answer.command).collect())
             }
             StepState::AtGate(gate) if gate.expired => {
-                (Why::GateExpired, gate.ask.clone(), Some(gate.asked), None, answers(&["retry", "no-go"]))
+                (Why::GateExpired, gate.ask.clone(), Some(gate.asked), None, decide(&["retry", "no-go"]))
             }
             StepState::AtGate(gate) => {
-                (Why::Gate, question(step, gate), Some(gate.asked), gate.expires, answers(&["go", "no-go"]))
+                (Why::Gate, question(step, gate), Some(gate.asked), gate.expires, decide(&["go", "no-go"]))
             }
             StepState::AtManual(manual) if manual.answered.is_none() => {
-                let mut commands = answers(&["done", "not-done"]);
+                let mut commands = decide(&["done", "not-done"]);
                 if let (Work::Manual(rules), Some(done)) = (&step.work, commands.first_mut()) {
                     for field in rules.evidence.iter().filter(|field| field.required) {
                         done.extend([" --evidence ", &field.name, "=…"]);
@@ -683,8 +697,8 @@ fn asks(state: &RunState, live: bool, rows: &[Row]) -> Vec<Ask> {
             Some((by, reason)) => format!("{text}; paused by {}: {reason} (a resume lifts that)", by.name),
             None => text,
         };
-        let ask =
-            Ask { step: None, why: Why::Resume, text, since: state.last_at, expires: None, commands: vec![next::resume(run)] };
+        let command = if state.mode == Mode::Rehearsal { next::rehearse_again(run) } else { next::resume(run) };
+        let ask = Ask { step: None, why: Why::Resume, text, since: state.last_at, expires: None, commands: vec![command] };
         // Where steps were cut off, or nobody is asked anything, the run must be taken up before anything else.
         if lost > 0 || asks.is_empty() { asks.insert(0, ask) } else { asks.push(ask) }
     }
@@ -783,6 +797,18 @@ mod tests {
     }
 
     #[test]
+    fn a_rehearsal_that_was_interrupted_is_made_anew_and_never_resumed() {
+        let mut state = run_of(weekend());
+        state.mode = Mode::Rehearsal;
+        state.run = "cut-off".to_owned();
+        state.applying("export", 1, 60);
+        next::was_rehearsed_with("cut-off", &["p.yaml".to_owned(), "--lab".to_owned()]);
+        let board = Board::from(&state, at(600), false);
+        assert_eq!(board.next_command(), "relevo rehearse p.yaml --lab");
+        assert!(board.asks.iter().flat_map(|ask| &ask.commands).all(|command| !command.contains("resume")), "{:?}", board.asks);
+    }
+
+    #[test]
     fn what_stands_behind_a_failure_is_blocked_and_says_by_what() {
         let mut state = run_of(weekend());
         state.put("import", StepState::Failed { reason: "no".into(), on_failure: OnFailure::Ask, at: at(1) });
@@ -858,7 +884,11 @@ mod tests {
             [("import", Why::InDoubt), ("files", Why::Failed), ("go-live", Why::Gate), ("delete-ok", Why::GateExpired)]
         );
         assert_eq!(board.standing, Standing::InDoubt);
-        assert_eq!(board.next_command(), "relevo decide 20261128-0300-k7 import done --reason \"…\"");
+        assert_eq!(
+            board.next_command(),
+            "relevo explain 20261128-0300-k7 import",
+            "nobody looked: nothing is named yet that acts"
+        );
         assert_eq!(board.asks[3].commands[0], "relevo decide 20261128-0300-k7 delete-ok retry --reason \"…\"");
     }
 

@@ -1,9 +1,9 @@
 //! The resume card: before anything runs, what stands, what will be looked at again and why, what comes next.
 
-use super::escape::line;
 use super::gate::Block;
 use super::page::{Page, Tone};
 use super::text::{count, full, list};
+use crate::foreign::line;
 use crate::plan::action::Effect;
 use crate::plan::{Step, StepIx};
 use crate::run::event::How;

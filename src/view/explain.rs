@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::board::{Board, Word};
-use super::escape::{line, lines};
 use super::gate::roles;
 use super::next;
 use super::page::{Page, Tone};
 use super::text::{count, list, moment, pad, span, wrap};
+use crate::foreign::{line, lines};
 use crate::plan::action::{Effect, UndoGrade};
 use crate::plan::{Action, Call, Gate, Holds, Manual, OnFailure, Plan, Probe, Step, StepIx, Work, graph};
 use crate::run::state::{RunState, StepState};
@@ -73,8 +73,10 @@ pub fn explain(plan: &Plan, ix: StepIx, at: Option<At<'_>>, by_hand: &[String], 
         let board = Board::from(at.state, at.now, at.live);
         let about = board.asks.iter().find(|ask| ask.step.as_ref() == Some(&step.id));
         out.out.push(String::new());
-        match about {
-            Some(ask) => out.out.extend(ask.commands.iter().map(|command| format!("next: {command}")).take(1)),
+        // Whoever reads this need not be sent here.
+        let here = next::explain(&at.state.run, &step.id);
+        match about.and_then(|ask| ask.commands.iter().find(|command| **command != here)) {
+            Some(command) => out.out.push(format!("next: {command}")),
             None => out.out.push(format!("next: {}", board.next_command())),
         }
     } else if let Some(at) = at {
@@ -189,11 +191,12 @@ fn probe_words(probe: &Probe) -> String {
 #[must_use]
 pub fn undo_gives(action: &Action) -> String {
     let by = action.undo.as_ref().map_or(String::new(), |call| format!(", by {}", call_words(call)));
+    let says = |else_: &'static str| action.undo_says.unwrap_or(else_);
     match action.undo_grade {
         _ if action.effect == Effect::Read && action.undo.is_none() => "nothing to take back".to_owned(),
-        UndoGrade::Full => format!("full: everything comes back{by}"),
-        UndoGrade::Lossy => format!("lossy: something is lost{by}"),
-        UndoGrade::None => "none: it cannot be taken back".to_owned(),
+        UndoGrade::Full => format!("full: {}{by}", says("everything comes back")),
+        UndoGrade::Lossy => format!("lossy: {}{by}", says("something is lost")),
+        UndoGrade::None => format!("none: {}", says("it cannot be taken back")),
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::fmt::Write as _;
 
-use super::escape::{line, lines};
-use super::next;
 use super::page::{Page, Tone};
 use super::plain::who;
 use super::text::{count, distance, full, list, moment, pad, span, width, wrap};
+use super::{answers, next};
+use crate::foreign::{line, lines};
 use crate::plan::action::{Effect, UndoGrade};
 use crate::plan::{Gate, OnFailure, Plan, Step, StepIx, Work};
 use crate::run::state::{GateState, ManualState, RunState, StepState};
@@ -103,7 +103,12 @@ fn failed(state: &RunState, step: &Step, ix: StepIx, reason: &str, at: Timestamp
     if let Some(probe) = &facts.last_probe {
         block.field(
             "last look",
-            &format!("{}: {}, {}", moment(probe.at, now, &page.zone), super::plain::verdict_words(probe.verdict), probe.seen),
+            &format!(
+                "{}: {}{}",
+                moment(probe.at, now, &page.zone),
+                super::plain::verdict_words(probe.verdict),
+                unless_said(&probe.seen, reason)
+            ),
         );
     }
     let waits = crate::plan::graph::all_dependants(&state.plan, ix).len();
@@ -116,10 +121,11 @@ fn failed(state: &RunState, step: &Step, ix: StepIx, reason: &str, at: Timestamp
             "the plan says `rollback`; this version does not go back by itself, so it stands still and asks",
         );
     }
-    block.answer(&next::decide(run, &step.id, "retry"), "looks first, then tries once more");
-    block.answer(&next::decide(run, &step.id, "done"), "takes it as done on your word");
-    block.answer(&next::decide(run, &step.id, "skip"), "goes on without it; those that need it start");
-    block.answer(&next::decide(run, &step.id, "stop"), "ends the run here");
+    for answer in
+        answers::failed(run, &step.id, facts.last_probe.as_ref(), facts.attempts == 0 && matches!(step.work, Work::Action(_)))
+    {
+        block.answer(&answer.command, answer.means);
+    }
     block.end()
 }
 
@@ -135,17 +141,22 @@ fn in_doubt(
     let run = state.run.as_str();
     let facts = state.facts(ix);
     let mut block = Block::new(page, "in doubt", step, Tone::Bad);
-    block.text(&format!("Attempt {attempt} may or may not have happened: {reason}"));
+    // A reason that names the attempt has said it.
+    if reason.starts_with(&format!("attempt {attempt} ")) {
+        block.text(reason);
+    } else {
+        block.text(&format!("Attempt {attempt} may or may not have happened: {reason}"));
+    }
     block.field("since", &format!("{} ({})", moment(since, now, &page.zone), distance(since, now)));
     if let Some(probe) = &facts.last_probe {
         let still = if probe.quiesced { "the attempt can no longer act" } else { "the attempt may still act" };
         block.field(
             "last look",
             &format!(
-                "{}: {}, {}; {still}",
+                "{}: {}{}; {still}",
                 moment(probe.at, now, &page.zone),
                 super::plain::verdict_words(probe.verdict),
-                probe.seen
+                unless_said(&probe.seen, reason)
             ),
         );
     } else {
@@ -155,12 +166,15 @@ fn in_doubt(
         let pairs: Vec<String> = facts.identity.iter().map(|(key, value)| format!("{key} {value}")).collect();
         block.field("the object", &list(&pairs, 3));
     }
-    block.field("find out", &next::explain(run, &step.id));
-    block.answer(&next::decide(run, &step.id, "done"), "the effect is there: goes on");
-    block.answer(&next::decide(run, &step.id, "not-done"), "it is not there and can no longer come: tries again");
-    block.answer(&next::decide(run, &step.id, "retry"), "looks again; changes nothing by itself");
-    block.answer(&next::decide(run, &step.id, "stop"), "ends the run; the step stays in doubt");
+    for answer in answers::in_doubt(run, &step.id, facts.last_probe.as_ref()) {
+        block.answer(&answer.command, answer.means);
+    }
     block.end()
+}
+
+/// What a look saw, after a comma; nothing if the reason has said it.
+fn unless_said(seen: &str, reason: &str) -> String {
+    if reason.contains(seen) { String::new() } else { format!(", {seen}") }
 }
 
 /// Who may answer a gate: the roles with their accounts.
@@ -416,7 +430,7 @@ mod tests {
         assert!(text.contains("┌─ in doubt: export · Export rooms and messages ───"), "{text}");
         assert!(text.contains("│ last look    03:58: unknown, host is down; the attempt may still act\n"), "{text}");
         assert!(text.contains("decide 20261128-0300-k7 export retry"), "{text}");
-        assert!(text.contains("looks again; changes nothing by itself"), "{text}");
+        assert!(text.contains("looks first; tries again if it is not done"), "{text}");
     }
 
     #[test]

@@ -12,15 +12,16 @@
 //! | [`json`] | one line of JSON per record, and the board as an object |
 //! | [`display`], [`bars`] | what a run shows while it runs |
 //! | [`gate`], [`card`] | questions to a person; what a resume is about to do |
+//! | [`answers`] | what may be answered about a step in doubt or failed, and in which order it is offered |
 //! | [`report`], [`explain`], [`runbook`], [`graph`] | summary, one step in depth, the plan on paper, the plan as a picture |
 //! | [`next`] | how the commands that we tell people to type are spelled |
-//! | [`escape`], [`text`] | texts from outside made harmless; widths, spans and times |
+//! | [`text`] | widths, spans and times |
 
+pub mod answers;
 pub mod bars;
 pub mod board;
 pub mod card;
 pub mod display;
-pub mod escape;
 pub mod explain;
 pub mod gate;
 pub mod graph;

@@ -1,7 +1,8 @@
 //! How the commands that we tell people to type are spelled. The only place that knows the command line's grammar.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::plan::StepId;
 
@@ -13,6 +14,21 @@ static RUNS: OnceLock<String> = OnceLock::new();
 pub fn runs_are_in(folder: &Path) {
     // The first place stays: a process has one.
     let _ = RUNS.set(format!(" --runs {}", quote(&folder.display().to_string())));
+}
+
+/// Of each rehearsal that this process made or read: its plan and options, as they are typed.
+static REHEARSED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+/// Says what a rehearsal was made of: the plan and every option that decides what it was about, word by word. A run that
+/// left one of them out would be another run, perhaps of other servers.
+pub fn was_rehearsed_with(rehearsal: &str, words: &[String]) {
+    let words = words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+    REHEARSED.lock().unwrap_or_else(PoisonError::into_inner).insert(rehearsal.to_owned(), words);
+}
+
+fn again(verb: &str, rehearsal: &str) -> Option<String> {
+    let rehearsed = REHEARSED.lock().unwrap_or_else(PoisonError::into_inner);
+    rehearsed.get(rehearsal).map(|words| here(format!("relevo {verb} {words}")))
 }
 
 fn here(command: String) -> String {
@@ -58,16 +74,28 @@ pub fn explain(run: &str, step: &StepId) -> String {
     here(format!("relevo explain {} {}", quote(run), quote(step.as_str())))
 }
 
-/// `relevo rehearse PLAN`.
+/// `relevo resume RUN --amend PLAN`.
 #[must_use]
-pub fn rehearse(plan: &str) -> String {
-    format!("relevo rehearse {}", quote(plan))
+pub fn amend(run: &str) -> String {
+    here(format!("relevo resume {} --amend PLAN", quote(run)))
 }
 
-/// `relevo run PLAN`.
+/// `relevo explain RUN STEP --by-hand`.
 #[must_use]
-pub fn run(plan: &str) -> String {
-    format!("relevo run {}", quote(plan))
+pub fn by_hand(run: &str, step: &str) -> String {
+    here(format!("relevo explain {} {} --by-hand", quote(run), quote(step)))
+}
+
+/// `relevo rehearse PLAN …`, with everything that the rehearsal was made with; how it stands if that is not known.
+#[must_use]
+pub fn rehearse_again(rehearsal: &str) -> String {
+    again("rehearse", rehearsal).unwrap_or_else(|| status(rehearsal))
+}
+
+/// `relevo run PLAN …`: the run of exactly what was rehearsed; how it stands if that is not known.
+#[must_use]
+pub fn run_rehearsed(rehearsal: &str) -> String {
+    again("run", rehearsal).unwrap_or_else(|| status(rehearsal))
 }
 
 /// A word as it must be typed in a shell: `stop[gc01]` in quotes, or the shell takes it for a pattern.
@@ -75,13 +103,13 @@ pub fn run(plan: &str) -> String {
 /// Double quotes mean the same to POSIX shells, PowerShell and cmd.exe, unless the word holds what they expand.
 #[must_use]
 pub fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '+' | ',');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '+' | ',' | '=');
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else if word.contains(['$', '`', '"', '\\', '!', '%']) {
-        format!("'{}'", super::escape::line(&word.replace('\'', "'\\''")))
+        format!("'{}'", crate::foreign::line(&word.replace('\'', "'\\''")))
     } else {
-        format!("\"{}\"", super::escape::line(word))
+        format!("\"{}\"", crate::foreign::line(word))
     }
 }
 
@@ -93,6 +121,16 @@ mod tests {
     fn an_instance_of_a_for_each_is_quoted_so_that_no_shell_expands_it() {
         let step = StepId::new("stop-legacy[gc01]");
         assert_eq!(decide("r1", &step, "retry"), "relevo decide r1 \"stop-legacy[gc01]\" retry --reason \"…\"");
+    }
+
+    #[test]
+    fn what_was_rehearsed_is_run_with_every_option_of_the_rehearsal() {
+        let words = ["plans/a.yaml", "--lab", "--param", "files=D:\\Old data", "--exclude", "gc02"];
+        was_rehearsed_with("options", &words.map(str::to_owned));
+        assert_eq!(run_rehearsed("options"), "relevo run plans/a.yaml --lab --param 'files=D:\\Old data' --exclude gc02");
+        assert_eq!(rehearse_again("options"), run_rehearsed("options").replace(" run ", " rehearse "));
+        // Never a command that would run something else.
+        assert_eq!(run_rehearsed("of another process"), "relevo status \"of another process\"");
     }
 
     #[test]

@@ -12,21 +12,33 @@ pub struct Page {
     pub colour: bool,
     /// The zone in which times are told.
     pub zone: TimeZone,
-    /// The plan's file as the operator would type it, for commands that name it.
-    pub plan_file: String,
+    /// Nothing is cut to the width: what goes into a file or to another program has no edge.
+    pub whole: bool,
 }
 
 impl Page {
     /// A page without colour.
     #[must_use]
     pub fn plain(width: usize, zone: TimeZone) -> Self {
-        Page { width, colour: false, zone, plan_file: "PLAN".to_owned() }
+        Page { width, colour: false, zone, whole: false }
     }
 
     /// The width of running text: beyond about a hundred columns a line is hard to read at night.
     #[must_use]
     pub fn measure(&self) -> usize {
         self.width.clamp(40, 100)
+    }
+
+    /// The text cut to so many columns, with `…` where something is missing; whole where the page has no edge.
+    #[must_use]
+    pub fn cut(&self, text: &str, columns: usize) -> String {
+        if self.whole { text.to_owned() } else { super::text::cut(text, columns) }
+    }
+
+    /// As [`Page::cut`], filled with blanks to that width.
+    #[must_use]
+    pub fn fit(&self, text: &str, columns: usize) -> String {
+        super::text::pad(&self.cut(text, columns), columns)
     }
 
     /// The text in a tone, if the page has colours.

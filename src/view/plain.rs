@@ -6,14 +6,17 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::escape::line as clean;
 use super::text::{self, clock, count, pad, span};
+use crate::foreign::line as clean;
 use crate::plan::{StepId, Verdict};
 use crate::run::event::{Coverage, Decision, Ending, Event, Holding, How, Mode, Outcome, Person, Phase, Record};
 use crate::run::state::RunState;
 
 /// Ids are set in a column of the longest id, up to this width.
-const WIDEST: usize = 32;
+const WIDEST: usize = 44;
+
+/// The columns before an id: a time, and what happened.
+const BEFORE: usize = 21;
 
 /// Turns records into lines; remembers the day, so that a log of a weekend says when Sunday began.
 #[derive(Debug)]
@@ -21,18 +24,31 @@ pub struct PlainLines {
     zone: TimeZone,
     day: Option<Date>,
     ids: Option<usize>,
+    widest: usize,
 }
 
 impl PlainLines {
     /// Times are told in this zone.
     #[must_use]
     pub fn new(zone: TimeZone) -> Self {
-        PlainLines { zone, day: None, ids: None }
+        PlainLines { zone, day: None, ids: None, widest: WIDEST }
+    }
+
+    /// For a terminal of so many columns, of which ids leave more than half to what is said.
+    #[must_use]
+    pub fn within(self, columns: usize) -> Self {
+        PlainLines { widest: WIDEST.min(columns * 2 / 5), ..self }
+    }
+
+    /// The width of the column of ids, once there was a line.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        self.ids.unwrap_or(0)
     }
 
     /// The lines for a record that was just applied to `state`: none, one, or two where a day begins.
     pub fn lines(&mut self, record: &Record, state: &RunState) -> Vec<String> {
-        let ids = *self.ids.get_or_insert_with(|| id_column(state));
+        let ids = *self.ids.get_or_insert_with(|| id_column(state).min(self.widest));
         let Some(text) = line(record, state, &self.zone, ids) else { return Vec::new() };
         let date = self.zone.to_datetime(record.at.0).date();
         let mut out = Vec::with_capacity(2);
@@ -49,6 +65,14 @@ impl PlainLines {
 #[must_use]
 pub fn id_column(state: &RunState) -> usize {
     state.plan.steps.iter().map(|step| text::width(step.id.as_str())).max().unwrap_or(0).min(WIDEST)
+}
+
+/// A line as it goes on a terminal of so many columns: what goes over to the next is indented to what is said, or at least
+/// to the ids if that would leave less than half.
+#[must_use]
+pub fn hung(line: &str, ids: usize, columns: usize) -> String {
+    let said = BEFORE + ids + 2;
+    text::hang(line, columns, if said * 2 <= columns { said } else { BEFORE })
 }
 
 /// The line for a record that was just applied to `state`, or nothing if it has no news.
@@ -131,11 +155,14 @@ fn say(record: &Record, state: &RunState, zone: &TimeZone) -> Option<(&'static s
                 }
             }
         }
-        Event::StepVerified { step, how, .. } => {
+        Event::StepVerified { step, how, outputs } => {
             let attempts = state.plan.find(step.as_str()).map_or(0, |ix| state.facts(ix).attempts);
             let ours = if attempts > 0 { format!("attempt {attempts}{}", took(record, state, step)) } else { String::new() };
             match how {
-                How::Applied => ("done", ours),
+                How::Applied => match outputs.get("said").and_then(serde_json::Value::as_str) {
+                    Some(said) => ("done", format!("{ours}: {said}")),
+                    None => ("done", ours),
+                },
                 How::Adopted => ("adopted", "was there already".to_owned()),
                 How::Decided => ("done", "by a person's decision".to_owned()),
                 How::Unverified => ("done", format!("{ours}{}unverified", if ours.is_empty() { "" } else { ", " })),
@@ -270,10 +297,32 @@ mod tests {
     fn the_columns_stand_where_they_stand_whatever_happens() {
         let verified = Event::StepVerified { step: id("export"), how: How::Applied, outputs: serde_json::Map::new() };
         assert_eq!(say(verified).unwrap(), "03:12:45 done        export             attempt 2, 12m45s");
+        let outputs = serde_json::Map::from_iter([("said".to_owned(), "Keep the backups.".into())]);
+        let said = Event::StepVerified { step: id("export"), how: How::Applied, outputs };
+        assert_eq!(say(said).unwrap(), "03:12:45 done        export             attempt 2, 12m45s: Keep the backups.");
         let failed = Event::StepFailed { step: id("stop-legacy[gc01]"), reason: "access is denied".into() };
         assert_eq!(say(failed).unwrap(), "03:12:45 FAILED      stop-legacy[gc01]  access is denied");
         let paused = Event::RunPaused { by: person("ops-lead"), reason: "coffee".into() };
         assert_eq!(say(paused).unwrap(), "03:12:45 paused      by ops-lead: coffee");
+    }
+
+    #[test]
+    fn on_a_terminal_what_goes_over_to_the_next_line_is_indented_and_no_word_is_lost() {
+        let line = "03:12:45 GATE        begin      Stop Group Chat now? Nobody can use it until the new servers start.";
+        let blanks = |count: usize| " ".repeat(count);
+        assert_eq!(hung(line, 9, 200), line);
+        // Less than half of the line would be left behind the ids.
+        let narrow = format!(
+            "03:12:45 GATE        begin      Stop Group\n{0}Chat now? Nobody can\n{0}use it until the new\n{0}servers start.",
+            blanks(21)
+        );
+        assert_eq!(hung(line, 9, 44), narrow);
+        let wide = format!(
+            "03:12:45 GATE        begin      Stop Group Chat now? Nobody can use\n{}it until the new servers start.",
+            blanks(32)
+        );
+        assert_eq!(hung(line, 9, 68), wide);
+        assert_eq!(hung("03:12:45 GATE", 9, 12), "03:12:45 GATE");
     }
 
     #[test]

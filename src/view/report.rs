@@ -1,15 +1,14 @@
 //! The last word about a run or a rehearsal: counts, planned against actual, failures with their reasons, and for a
 //! rehearsal how far its word can be trusted. The last line is always the command to type next.
 
-use super::board::{Board, Row, Standing, Word};
-use super::escape::line;
-use super::next;
+use super::board::{Board, Row, Word};
 use super::page::{Page, Tone};
 use super::plain::coverage_words;
 use super::status::{head, tone};
-use super::text::{clock, count, cut, fit, pad, span, width, wrap};
+use super::text::{clock, count, pad, span, width, wrap};
+use crate::foreign::line;
 use crate::plan::Work;
-use crate::run::event::{Coverage, Ending, Mode};
+use crate::run::event::{Coverage, Mode};
 use crate::run::state::RunState;
 use crate::time::{Span, Timestamp};
 
@@ -30,9 +29,10 @@ pub fn report(state: &RunState, now: Timestamp, live: bool, page: &Page) -> Stri
         out.extend(rehearsed(state, &board, page));
     } else {
         out.extend(durations(&board, page));
+        out.extend(said(state, &board, page));
     }
     out.push(String::new());
-    out.push(format!("next: {}", next_command(state, &board, page)));
+    out.push(format!("next: {}", board.next_command()));
     out.join("\n") + "\n"
 }
 
@@ -54,6 +54,18 @@ fn trouble(board: &Board, page: &Page) -> Vec<String> {
     if !out.is_empty() {
         out.insert(0, String::new());
         out.insert(1, page.paint(Tone::Bad, "what went wrong, or is not known:"));
+    }
+    out
+}
+
+/// What steps have to say to whoever reads the report.
+fn said(state: &RunState, board: &Board, page: &Page) -> Vec<String> {
+    let mut out = Vec::new();
+    for row in &board.rows {
+        let Some(text) = state.facts(row.ix).outputs.get("said").and_then(serde_json::Value::as_str) else { continue };
+        out.push(String::new());
+        out.push(format!("{}:", line(row.id.as_str())));
+        out.extend(wrap(&line(text), page.measure() - 2).into_iter().map(|text| format!("  {text}")));
     }
     out
 }
@@ -80,9 +92,9 @@ fn durations(board: &Board, page: &Page) -> Vec<String> {
         let difference = row.estimate.map_or(String::new(), |estimate| difference(estimate, actual));
         let ended = row.since.map_or(String::new(), |at| clock(at, &page.zone));
         let tries = row.attempt.filter(|(n, _)| *n > 1).map_or(String::new(), |(n, _)| format!(", {n} attempts"));
-        let id = fit(&line(row.id.as_str()), ids);
+        let id = page.fit(&line(row.id.as_str()), ids);
         let text = format!("{id} {planned:<8} {:<8} {difference:<11} {ended:<9} {}{tries}", span(actual), row.word);
-        out.push(cut(&text, page.width).trim_end().to_owned());
+        out.push(page.cut(&text, page.width).trim_end().to_owned());
     }
     if hidden > 0 {
         out.push(format!("and {}, each shorter", count(hidden, "step")));
@@ -183,7 +195,7 @@ fn rehearsed(state: &RunState, board: &Board, page: &Page) -> Vec<String> {
             None if row.kind != "action" => row.kind,
             None => row.word.as_str(),
         };
-        let id = fit(&line(row.id.as_str()), ids);
+        let id = page.fit(&line(row.id.as_str()), ids);
         let head = format!("{id} {coverage:<14} ");
         let told = if facts.described.is_empty() { row.note.as_slice() } else { facts.described.as_slice() };
         // Whole, over as many lines as it takes: an identity that is cut off in the middle is none.
@@ -203,21 +215,12 @@ fn rehearsed(state: &RunState, board: &Board, page: &Page) -> Vec<String> {
     out
 }
 
-fn next_command(state: &RunState, board: &Board, page: &Page) -> String {
-    let rehearsal = state.mode == Mode::Rehearsal;
-    match board.standing {
-        Standing::Ended(Ending::Done | Ending::Until) if rehearsal => next::run(&page.plan_file),
-        _ if rehearsal => next::rehearse(&page.plan_file),
-        _ => board.next_command(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample::{at, page, run_of, weekend};
     use super::*;
     use crate::plan::OnFailure;
-    use crate::run::event::How;
+    use crate::run::event::{Ending, How};
     use crate::run::state::StepState;
 
     #[test]
@@ -278,10 +281,12 @@ next: relevo resume 20261128-0300-k7
         }
         state.fact("files", |facts| facts.coverage = Some(Coverage::OnlyParsed));
         state.fact("endpoint", |facts| facts.coverage = Some(Coverage::Assumed));
+        state.run = "reported".to_owned();
+        crate::view::next::was_rehearsed_with("reported", &["plans/chat.yaml".to_owned(), "--lab".to_owned()]);
         let text = report(&state, at(60), false, &page(80));
         assert_eq!(Trust::of(&state), Trust { verified: 12, assumed: 1, only_parsed: 1, refused: 0, not_rehearsed: 0 });
         assert!(text.contains("coverage: 85 % verified live\n12 of 14 actions verified live; 1 assumed"), "{text}");
         assert!(text.contains("endpoint          assumed        one\n                                 two\\u{1b}\n"), "{text}");
-        assert!(text.ends_with("\nnext: relevo run plans/chat.yaml\n"), "{text}");
+        assert!(text.ends_with("\nnext: relevo run plans/chat.yaml --lab\n"), "{text}");
     }
 }

@@ -199,7 +199,7 @@ fn table(out: &mut Vec<String>, head: [&str; 2], rows: impl Iterator<Item = [Str
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    for (n, part) in super::escape::lines(text).iter().enumerate() {
+    for (n, part) in crate::foreign::lines(text).iter().enumerate() {
         if n > 0 {
             out.push_str("<br>");
         }

@@ -28,7 +28,7 @@ pub fn zone() -> TimeZone {
 
 /// A plain page of that width.
 pub fn page(width: usize) -> Page {
-    Page { plan_file: "plans/chat.yaml".to_owned(), ..Page::plain(width, zone()) }
+    Page::plain(width, zone())
 }
 
 pub fn person(name: &str) -> Person {
@@ -79,6 +79,7 @@ pub fn action(id: &str, uses: &str, effect: Effect, with: Value) -> Step {
         probe: None,
         undo: None,
         undo_grade: UndoGrade::Full,
+        undo_says: None,
         probed: true,
     };
     step(id, Work::Action(Box::new(work)))

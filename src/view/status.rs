@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::board::{Board, Forecast, Row, Standing, Word};
-use super::escape::line;
 use super::page::{Page, Tone};
-use super::text::{clock, count, cut, distance, fit, full, list, moment, pad, span, width};
+use super::text::{clock, count, distance, full, list, moment, pad, span, width, wrap};
+use crate::foreign::line;
 use crate::run::event::{Ending, Mode};
 
 /// Up to so many steps are all listed; of more, only those with news, unless all are asked for.
@@ -25,8 +25,11 @@ pub fn status(board: &Board, page: &Page, all: bool) -> String {
             let expires = ask.expires.map_or(String::new(), |at| {
                 format!(" (expires {}, {})", moment(at, board.now, &page.zone), distance(at, board.now))
             });
-            let text = format!("  {}{about}: {}{expires}", ask.why.as_str(), line(ask.text.trim()));
-            out.push(cut(&text, page.width));
+            // Whole: this is the place where the reason is looked up.
+            let text = format!("{}{about}: {}{expires}", ask.why.as_str(), line(ask.text.trim()));
+            for (n, row) in wrap(&text, page.measure() - 4).iter().enumerate() {
+                out.push(format!("  {}{row}", if n == 0 { "" } else { "  " }));
+            }
             out.extend(ask.commands.iter().take(2).map(|command| format!("    {command}")));
         }
     }
@@ -65,7 +68,7 @@ pub fn head(board: &Board, page: &Page) -> Vec<String> {
     if let Some(text) = deadlines(board, page) {
         out.push(text);
     }
-    out.iter().map(|text| cut(text, page.width)).collect()
+    out.iter().map(|text| page.cut(text, page.width)).collect()
 }
 
 /// `6 of 18 steps satisfied: 5 done, 1 adopted; 2 applying, 10 pending`.
@@ -164,7 +167,9 @@ fn table(board: &Board, page: &Page, all: bool) -> Vec<String> {
         board.rows.iter().filter(|row| !dull(row)).collect()
     };
     let hidden = board.rows.len() - rows.len();
-    let ids = rows.iter().map(|row| width(&line(row.id.as_str()))).max().unwrap_or(4).clamp(4, (page.width / 3).max(12));
+    // Cut only where there is no room.
+    let most = if page.whole { usize::MAX } else { (page.width * 2 / 5).max(12) };
+    let ids = rows.iter().map(|row| width(&line(row.id.as_str()))).max().unwrap_or(4).clamp(4, most);
     let words = rows.iter().map(|row| width(row.word.as_str())).max().unwrap_or(5).max(5);
     let mut out = vec![page.paint(Tone::Quiet, &format!("{} {} SINCE    TOOK    TRY", pad("STEP", ids), pad("STATE", words)))];
     for row in rows {
@@ -172,10 +177,17 @@ fn table(board: &Board, page: &Page, all: bool) -> Vec<String> {
         let took = row.elapsed.map_or(String::new(), span);
         let attempt = row.attempt.map_or(String::new(), |(n, of)| format!("{n}/{of}"));
         let state = page.paint(tone(row.word), &pad(row.word.as_str(), words));
-        let note = row.note.as_deref().map_or(String::new(), |note| line(note.trim()).into_owned());
+        // What a person is asked stands below, in full.
+        let asked = board.asks.iter().find(|ask| ask.step.as_ref() == Some(&row.id));
+        let said_below = |note: &&str| asked.is_some_and(|ask| ask.text.contains(*note));
+        let note =
+            row.note.as_deref().filter(|note| !said_below(note)).map_or(String::new(), |note| line(note.trim()).into_owned());
         let fixed = ids + words + 24;
-        let text =
-            format!("{} {state} {since:<8} {took:<7} {attempt:<5}{}", fit(&line(row.id.as_str()), ids), tail(&note, page, fixed));
+        let text = format!(
+            "{} {state} {since:<8} {took:<7} {attempt:<5}{}",
+            page.fit(&line(row.id.as_str()), ids),
+            tail(&note, page, fixed)
+        );
         out.push(text.trim_end().to_owned());
     }
     if hidden > 0 {
@@ -188,7 +200,7 @@ fn table(board: &Board, page: &Page, all: bool) -> Vec<String> {
 fn tail(note: &str, page: &Page, used: usize) -> String {
     match page.width.saturating_sub(used) {
         0..12 => String::new(),
-        left => format!(" {}", cut(note, left - 1)),
+        left => format!(" {}", page.cut(note, left - 1)),
     }
 }
 
@@ -267,7 +279,7 @@ import-check      pending
 import            pending
 files             pending
 counts            pending
-delete-ok         waiting (gate) 03:08:20               Delete\\u{1b} the user?
+delete-ok         waiting (gate) 03:08:20
 delete-user       pending
 uri-free          pending
 endpoint          pending
@@ -285,6 +297,28 @@ needs a person:
 next: relevo decide 20261128-0300-k7 delete-ok go --reason \"…\"
 "
         );
+    }
+
+    #[test]
+    fn a_reason_is_told_once_and_whole() {
+        let mut state = run_of(weekend());
+        let reason = format!("attempt 1 is in doubt (the connection closed); {}: the database is ONLINE", "so it is ".repeat(20));
+        state.put("import", StepState::InDoubt { attempt: 1, reason: reason.clone(), since: at(500) });
+        let text = status(&Board::from(&state, at(600), true), &page(80), false);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(words.join(" ").contains(&reason), "{text}");
+        assert_eq!(text.matches("the connection closed").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn what_goes_to_another_program_is_not_cut() {
+        let edge = page(60);
+        let piped = Page { whole: true, ..page(60) };
+        let board = Board::from(&midway(), at(600), true);
+        assert!(status(&board, &edge, false).contains('…'));
+        let text = status(&board, &piped, false);
+        let counts = "3 of 18 steps satisfied: 2 done, 1 not applicable; 13 pending, 1 waiting (gate), 1 applying\n";
+        assert!(text.contains(counts) && !text.replace("\"…\"", "").contains('…'), "{text}");
     }
 
     #[test]

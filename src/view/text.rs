@@ -132,3 +132,20 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines.push(current);
     lines
 }
+
+/// Breaks a line that is wider than `columns` as [`wrap`] does; what goes over to the next line is indented by `indent`,
+/// and the first `indent` columns stay as they are.
+#[must_use]
+pub fn hang(text: &str, columns: usize, indent: usize) -> String {
+    if width(text) <= columns || indent >= columns {
+        return text.to_owned();
+    }
+    let head = cut_at(text, indent);
+    let blanks = " ".repeat(indent);
+    format!("{}{}", &text[..head], wrap(&text[head..], columns - indent).join(&format!("\n{blanks}")))
+}
+
+/// Where the first `columns` of a text end, in bytes.
+fn cut_at(text: &str, columns: usize) -> usize {
+    text.char_indices().map(|(at, _)| at).find(|at| width(&text[..*at]) >= columns).unwrap_or(text.len())
+}

@@ -122,7 +122,8 @@ async fn waits<'shell>(lab: &Lab, shell: &'shell mut Shell) -> relevo::remoting:
 fn never_happened(lab: &Lab) {
     wait_for("the line of the audit", || !lines(lab, "Stop-Service").is_empty());
     let line = stopped(lab);
-    assert_eq!((&line["wrote"], &line["detail"]["state"]), (&Json::from(false), &Json::from("Stopped")));
+    assert_eq!((&line["wrote"], &line["detail"]["state"]), (&Json::from(false), &Json::from("Prevented")));
+    assert_eq!(line["code"], 3, "neither an error nor done");
     assert!(runs(lab, "gc01"));
     is_well(lab);
 }

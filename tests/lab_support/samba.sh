@@ -8,7 +8,8 @@ expect() {
     "$@"; got=$?
     [ "$got" = "$wanted" ] || { echo "!! exit $got instead of $wanted: $*"; exit 1; }
 }
-pid() { "$R" lab info --format json | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' | head -n 1; }
+number() { "$R" lab info --format json | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -n 1; }
+pid() { number pid; }
 as() {
     account=$1; shift
     LDAPTLS_CACERT=$RELEVO_LAB/ca.pem ldapsearch -x -LLL -o ldif-wrap=no -H ldaps://127.0.0.2 -D "$account@contoso.lan" \
@@ -31,8 +32,12 @@ expect 0 "$R" lab up
 expect 69 "$R" lab up --directory samba --dir "$FOLDER/other"
 [ ! -e "$FOLDER/other" ] || { echo '!! something was made for a second one'; exit 1; }
 expect 8 "$R" lab up --directory embedded
-expect 8 "$R" lab fault clear
+expect 8 "$R" lab fault hold-replication dc1
+expect 8 "$R" lab fault delay 1s --operation delete
 expect 8 "$R" lab snapshot x
+# Its hosts misbehave as ever.
+expect 0 "$R" lab fault stop-host gc01
+expect 0 "$R" lab fault clear
 expect 0 "$R" lab info
 
 echo '# deleted objects'
@@ -51,6 +56,11 @@ KRB5_CONFIG=$RELEVO_LAB/samba/krb5.conf KRB5CCNAME=FILE:$FOLDER/ccache expect 0 
 # Its first process dies; the domain does not.
 guid() { as svc-reader -b CN=ocschat,OU=Service,DC=contoso,DC=lan -s base objectGUID; }
 before=$(guid)
+# The process of the hosts dies; Samba does not.
+kill -9 "$(number hosts_pid)"
+expect 0 "$R" lab info
+expect 0 "$R" lab up
+[ "$(pid)" = "$first" ] || { echo '!! Samba was started anew'; exit 1; }
 kill -9 "$first"
 expect 0 "$R" lab down
 expect 0 "$R" lab up
@@ -62,8 +72,15 @@ echo '# after the reset'
 expect 0 "$R" lab audit
 echo '# run from a fresh world'
 expect 0 run --lab
-last=$(pid)
+echo '# the address moves'
+expect 0 "$R" run tests/lab_support/move.yaml --lab --go --runs "$FOLDER/runs"
+expect 0 as svc-reader -b CN=Configuration,DC=contoso,DC=lan '(msRTCSIP-PrimaryUserAddress=sip:ocschat@contoso.lan)' \
+    displayName msRTCSIP-ApplicationDestination
+expect 0 "$R" lab audit --writes
+last=$(pid); hosts=$(number hosts_pid)
 expect 0 "$R" lab down
-if [ -e "/proc/$last" ] && ! grep -q '^State:.Z' "/proc/$last/status"; then echo '!! it lives on'; exit 1; fi
+for one in "$last" "$hosts"; do
+    if [ -e "/proc/$one" ] && ! grep -q '^State:.Z' "/proc/$one/status"; then echo "!! $one lives on"; exit 1; fi
+done
 expect 0 "$R" lab info
 echo '# end'

@@ -138,10 +138,10 @@ fn a_fresh_world_holds_rooms_messages_and_everything_that_a_migration_stumbles_o
     let mut world = World::fresh();
     let legacy = sql::LEGACY;
     assert_eq!(world.number(legacy, "SELECT COUNT(*) FROM dbo.Node WHERE nodeType = 0"), 300);
-    assert_eq!(world.number(legacy, "SELECT COUNT(*) FROM [dbo].[Chat]"), 20_000);
-    assert!(world.number(legacy, "SELECT COUNT(*) FROM Principal WHERE prinDisabled = 1") > 10);
+    assert_eq!(world.number(legacy, "SELECT COUNT(*) FROM [dbo].[Chat]"), 100_000);
+    assert!(world.number(legacy, "SELECT COUNT(*) FROM Principal WHERE prinDisabled = 1") > 5);
     assert!(world.number(legacy, "SELECT COUNT(*) FROM Principal WHERE prinADPath IS NULL AND prinTypeID = 6") > 5);
-    assert!(world.number(legacy, "SELECT COUNT(*) FROM Node WHERE LEN(nodeName) > 250") > 3);
+    assert!(world.number(legacy, "SELECT COUNT(*) FROM Node WHERE LEN(nodeName) > 200") > 3);
     let nested = "SELECT COUNT(*) FROM Node AS a INNER JOIN Node AS b ON b.nodeID = a.parentID INNER JOIN Node AS c ON c.nodeID = b.parentID \
                   WHERE a.nodeType = 1 AND b.parentID <> 1 AND b.nodeID <> c.nodeID AND c.nodeID <> 1";
     assert!(world.number(legacy, nested) > 2);

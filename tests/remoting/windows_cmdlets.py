@@ -250,6 +250,9 @@ def test_path(run: Running, given: Parameters, machine: Machine):
     """`-LiteralPath`, with `-PathType`."""
     path = str(given["literalpath"]).lower()
     folder, file = path in keyed(machine.state["folders"]), path in keyed(machine.state["files"])
+    # A drive or a share is there, unless it is away.
+    if re.fullmatch(r"[a-z]:\\|\\\\[^\\]+\\[^\\]+", path):
+        folder = path not in machine.state.get("away", [])
     answer = {"Container": folder, "Leaf": file}.get(given.get("pathtype"), folder or file)
     return [lambda: run.output(answer)]
 

@@ -154,7 +154,7 @@ fn not_done_counts_only_once_the_attempt_can_no_longer_act() {
 fn a_conflict_goes_to_a_person() {
     let mut story = cut_off(action("a", Effect::Ensure));
     story.tell(quiet("a", 1, Some(Verdict::Conflict)));
-    story.decides(&[&format!("{DOUBT}something else is in its place: seen"), "held up by Doubt"]);
+    story.decides(&[&format!("{DOUBT}what is there is neither what was nor what is to be: seen"), "held up by Doubt"]);
 }
 
 #[test]

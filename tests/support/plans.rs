@@ -46,6 +46,7 @@ pub fn action(id: &str, effect: Effect) -> Step {
         probe: None,
         undo: None,
         undo_grade: UndoGrade::None,
+        undo_says: None,
         probed: !matches!(effect, Effect::Read | Effect::Opaque),
     };
     step(id, Work::Action(Box::new(action)))

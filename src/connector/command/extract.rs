@@ -8,7 +8,7 @@ use regex::RegexBuilder;
 use serde_json::{Map, Number, Value};
 
 use crate::connector::redact::Redactor;
-use crate::connector::text as foreign;
+use crate::foreign;
 use crate::plan::action::ArgType;
 use crate::plan::{Extract, Output};
 

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::redact::Redactor;
-use super::text;
+use crate::foreign;
 use crate::plan::Verdict;
 use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Level, Look, Observation, Quiescence};
 use crate::run::event::{EvidenceRef, Identity, Outcome};
@@ -313,7 +313,7 @@ fn ended(call: &Call, status: ExitStatus, redactor: &Redactor) -> Outcome {
         };
     }
     let words = stderr().and_then(|file| extract::tail(file, 4096, redactor)).unwrap_or_default();
-    let words = text::last_line(&words).map(|line| text::one_line(line, LONGEST_WORDS));
+    let words = foreign::last_line(&words).map(|line| foreign::one_line(line, LONGEST_WORDS));
     let reason = match words {
         Some(words) => format!("{}: {words}", process::told(status)),
         None => format!("{} and nothing on stderr", process::told(status)),
@@ -368,7 +368,7 @@ fn look(call: &Call, process: &Process, args: &Args, ready: &Ready) -> io::Resul
         Ok(outputs) => (outputs, None),
         Err(why) => (Map::new(), Some(why)),
     };
-    let words = text::last_line(&out).or_else(|| text::last_line(&err)).map(|line| text::one_line(line, LONGEST_WORDS));
+    let words = foreign::last_line(&out).or_else(|| foreign::last_line(&err)).map(|line| foreign::one_line(line, LONGEST_WORDS));
     let mut seen = words.map_or_else(|| process::told(status), |words| format!("{}: {words}", process::told(status)));
     if let Some(why) = missing.filter(|_| status.success()) {
         seen = format!("{seen}; {why}");
@@ -387,7 +387,7 @@ fn quiesce(call: &Call) -> Quiescence {
     let quiet = |seen: &str| Quiescence::Quiet { seen: seen.to_owned(), ended: None };
     match origin.as_ref().map(files::Origin::this_boot) {
         Some(None) => {
-            let host = origin.map(|origin| text::one_line(&origin.host, 64)).unwrap_or_default();
+            let host = origin.map(|origin| foreign::one_line(&origin.host, 64)).unwrap_or_default();
             return Quiescence::CannotTell { seen: format!("the program was started on the machine `{host}`") };
         }
         Some(Some(false)) => return quiet("the machine has been restarted since the program was started"),
@@ -399,7 +399,7 @@ fn quiesce(call: &Call) -> Quiescence {
     };
     let marked = process::marked(ATTEMPT, &call.attempt_id());
     if held == Some(true) || !marked.is_empty() {
-        let named: Vec<String> = marked.iter().map(|(pid, name)| format!("{pid} ({})", text::one_line(name, 32))).collect();
+        let named: Vec<String> = marked.iter().map(|(pid, name)| format!("{pid} ({})", foreign::one_line(name, 32))).collect();
         let seen = match (named.as_slice(), origin) {
             ([], None) => "a process of the attempt still runs".to_owned(),
             ([], Some(origin)) => format!("process {} or one that it started still runs", origin.pid),
@@ -483,7 +483,7 @@ fn describe(call: &Call) -> Vec<String> {
 /// Made harmless; an indentation stays.
 fn indented(line: &str) -> String {
     let indent = line.len() - line.trim_start_matches(' ').len();
-    format!("{}{}", &line[..indent], text::one_line(line, 1000))
+    format!("{}{}", &line[..indent], foreign::one_line(line, 1000))
 }
 
 fn by_hand(call: &Call) -> Vec<String> {

@@ -8,7 +8,7 @@ use super::dn::Dn;
 use super::guid::Guid;
 pub use crate::connector::args::{as_text, list, needed, optional, required, span, text};
 pub use crate::connector::sip::SipAddress;
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 use crate::run::connector::Call;
 
 /// Which object a call is about.

@@ -8,7 +8,7 @@ use std::str::Chars;
 use serde::{Deserialize, Serialize};
 
 use super::guid::Guid;
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 
 /// The well-known GUID of the Deleted Objects container, `GUID_DELETED_OBJECTS_CONTAINER_W` (\[MS-ADTS\] section
 /// 6.1.1.4), written as a well-known name wants it: 32 digits without hyphens.

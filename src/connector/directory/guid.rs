@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 
 /// An objectGUID. Written in the form of \[MS-DTYP\] section 2.3.4.3 without braces, lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

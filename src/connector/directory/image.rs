@@ -16,7 +16,7 @@ use super::dn::Dn;
 use super::entry::Entry;
 use super::guid::Guid;
 use super::sid::Sid;
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 
 pub use value::ValueText;
 

@@ -46,7 +46,7 @@ use self::session::{Dialer, OpenError, ReadError, Session, Trouble};
 use self::target::Target;
 use crate::connector::Options;
 pub use crate::connector::no_answer::NoAnswer;
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 use crate::plan::action::Effect;
 use crate::plan::{ActionSpec, Targets};
 use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Level, Look, Observation, Pin, Quiescence};

@@ -9,7 +9,7 @@ use super::filter::Filter;
 use super::session::{self, Deleted, Dialer, OpenError, ReadError, Scope, Server, Session, Trouble};
 use super::target::{Bind, Target};
 use super::topology::{self, Controller};
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 use crate::run::connector::{Finding, Level};
 
 /// Kerberos refuses a clock that is off by more (RFC 4120 section 7.5.4 and the default of Active Directory).
@@ -194,6 +194,11 @@ async fn named(session: &mut Session, sid: &super::sid::Sid) -> Result<Option<St
         [entry] => Some(one_line(&entry.dn, 200)),
         _ => None,
     })
+}
+
+/// What is wrong with domain controllers that a step will ask.
+pub async fn complaints(dialer: &Dialer, target: &Target, all: &[Controller]) -> Vec<Finding> {
+    each(dialer, target, all).await.into_iter().filter(|finding| finding.level > Level::Fact).collect()
 }
 
 /// Every domain controller, asked in turn.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 
 /// The most parts that an identifier can have (`SID_MAX_SUB_AUTHORITIES`, \[MS-DTYP\] section 2.4.2).
 const MOST_PARTS: usize = 15;

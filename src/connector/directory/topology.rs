@@ -46,7 +46,7 @@ pub async fn controllers(session: &mut Session) -> Result<Vec<Controller>, ReadE
         let named = session.read(&Address::Dn(server.clone()), &["dNSHostName"], Deleted::Hidden).await?;
         let Some(host) = named.as_ref().and_then(|server| server.text("dNSHostName")) else {
             let name = server.name().unwrap_or_default().to_owned();
-            let name = crate::connector::text::one_line(&name, 80);
+            let name = crate::foreign::one_line(&name, 80);
             return Err(wrong(format!("the domain controller `{name}` has no DNS name in the directory")));
         };
         let holds = ["msDS-HasMasterNCs", "hasMasterNCs", "msDS-hasFullReplicaNCs"];

@@ -7,7 +7,7 @@ use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::hosts::Hosts;
 use crate::connector::powershell::session::Session;
 use crate::connector::sip::SipAddress;
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 use crate::plan::Verdict;
 use crate::remoting::clixml::Value;
 use crate::remoting::psrp::Command;

@@ -1,12 +1,14 @@
-//! Actions on Lync Server, over its own remote PowerShell (`https://<front end>/OcsPowerShell`): everything of a move from
-//! Group Chat to Persistent Chat that does not carry the chat data itself.
+//! Actions on Lync Server, over its own remote PowerShell (`https://<front end>/OcsPowerShell`): a move from Group Chat to
+//! Persistent Chat.
 //!
 //! ```text
 //! cs          what all of them share: one cmdlet, what it gave, what that is worth
+//! chat/       lync.chat.export, lync.chat.inspect, lync.chat.import_whatif, lync.chat.import
 //! endpoint/   lync.endpoint.create, lync.endpoint.remove
 //! service     lync.service
 //! policy pool sessions                   looks: lync.policy.check, lync.pool.check, lync.sessions.check
 //! database    lync.user_database.update
+//! sign_in/                               lync.legacy_sign_in: the one that speaks SIP, as a client does
 //! trusted topology                       retirement: lync.trusted_application.remove, lync.topology.enable
 //! ```
 //!
@@ -15,6 +17,7 @@
 //!
 //! No text of an error is ever matched: none is documented. After whatever went wrong the state is read again.
 
+pub mod chat;
 mod cs;
 mod database;
 mod endpoint;
@@ -22,6 +25,7 @@ mod policy;
 mod pool;
 mod service;
 mod sessions;
+pub mod sign_in;
 mod topology;
 mod trusted;
 
@@ -29,6 +33,10 @@ use crate::connector::powershell::{Actions, script};
 
 /// All of them.
 pub const ALL: Actions = &[
+    &chat::Export,
+    &chat::Inspect,
+    &chat::ImportWhatIf,
+    &chat::Import,
     &endpoint::Create,
     &endpoint::Remove,
     &service::Service,

@@ -231,19 +231,31 @@ async fn apply(session: &mut Session, args: &Args) -> Outcome {
     }
 }
 
-/// The commands that lead back, and what cannot be led back.
-fn way_back(computer: &str, before: &Statuses, now: &Statuses) -> Result<Vec<Command>, String> {
-    let mut commands = Vec::new();
+/// What services did before a step brought them to `to`, as far as they did something else: who changes the others later has a
+/// reason.
+fn changed(before: &Statuses, to: State) -> Result<BTreeMap<&str, State>, String> {
+    let mut changed = BTreeMap::new();
     for (name, was) in before {
-        let status = now.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, status)| status.as_str());
-        let status = status.ok_or_else(|| format!("`{computer}` has no service `{}` any more", shown(name)))?;
-        let back = match was.to_ascii_lowercase().as_str() {
+        let was = match was.to_ascii_lowercase().as_str() {
             "running" | "startpending" => State::Running,
             "stopped" | "stoppending" => State::Stopped,
             _ => return Err(format!("the service `{}` was `{}`, which cannot be set", shown(name), shown(was))),
         };
-        if !status.eq_ignore_ascii_case(back.word()) {
-            commands.push(back.command(computer, Some(name)));
+        if was != to {
+            changed.insert(name.as_str(), was);
+        }
+    }
+    Ok(changed)
+}
+
+/// The commands that lead back.
+fn way_back(computer: &str, changed: &BTreeMap<&str, State>, now: &Statuses) -> Result<Vec<Command>, String> {
+    let mut commands = Vec::new();
+    for (name, was) in changed {
+        let status = now.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, status)| status.as_str());
+        let status = status.ok_or_else(|| format!("`{computer}` has no service `{}` any more", shown(name)))?;
+        if !status.eq_ignore_ascii_case(was.word()) {
+            commands.push(was.command(computer, Some(name)));
         }
     }
     Ok(commands)
@@ -384,17 +396,33 @@ impl Action for Service {
 }
 
 async fn take_back(session: &mut Session, args: &Args, before: &Statuses) -> Outcome {
+    let refused = |why: String| cs::rejected(format!("nothing was changed: {why}"));
+    let changed = match changed(before, args.state) {
+        Ok(changed) if changed.is_empty() => return Outcome::Applied { outputs: Map::new() },
+        Ok(changed) => changed,
+        Err(why) => return refused(why),
+    };
     let now = match cs::read(session, listing(&args.computer)).await {
         Ok(objects) => statuses(&objects),
         Err(error) => return Outcome::NotSent { reason: error.reason },
     };
-    let commands = match now.and_then(|now| way_back(&args.computer, before, &now)) {
+    let commands = match now.and_then(|now| way_back(&args.computer, &changed, &now)) {
         Ok(commands) => commands,
-        Err(why) => return cs::rejected(format!("nothing was changed: {why}")),
+        Err(why) => return refused(why),
     };
-    match run(session, commands).await {
-        Ok(()) => Outcome::Applied { outputs: Map::new() },
-        Err(outcome) => outcome,
+    if let Err(outcome) = run(session, commands).await {
+        return outcome;
+    }
+    // What was changed had one state, the other one than the step's.
+    let back = Args {
+        computer: args.computer.clone(),
+        services: changed.keys().map(|name| (*name).to_owned()).collect(),
+        state: if args.state == State::Running { State::Stopped } else { State::Running },
+    };
+    match until(session, &back, SETTLED, |judged| judged.verdict == Verdict::Done).await {
+        Ok(judged) if judged.verdict == Verdict::Done => Outcome::Applied { outputs: Map::new() },
+        Ok(judged) => Outcome::Unknown { reason: format!("the commands ended without an error, but {}", judged.seen) },
+        Err(error) => Outcome::Unknown { reason: error.reason },
     }
 }
 
@@ -441,14 +469,26 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_touches_only_what_was_different() {
+    fn the_way_back_touches_only_what_the_step_changed() {
+        let before = all(&[("A", "Running"), ("B", "Stopped"), ("C", "Running")]);
+        let texts = |to: State, now: &[(&str, &str)]| {
+            let changed = changed(&before, to)?;
+            Ok::<_, String>(way_back(PC01, &changed, &all(now))?.iter().map(by_hand::line).collect::<Vec<_>>())
+        };
+        let start = ["Start-CsWindowsService -ComputerName 'pc01.contoso.com' -Name 'A' -Confirm:$false".to_owned()];
+        // B was started since, on purpose: it was stopped before the step, and is none of its business.
+        let now = [("A", "Stopped"), ("B", "Running"), ("C", "Running")];
+        assert_eq!(texts(State::Stopped, &now), Ok(start.to_vec()));
+        assert_eq!(texts(State::Running, &[("B", "Stopped")]), Ok(Vec::new()), "A and C are none of its business");
+        assert!(texts(State::Stopped, &[("A", "Stopped")]).is_err(), "C is gone");
+    }
+
+    #[test]
+    fn an_image_is_of_one_computer() {
         let before = all(&[("A", "Running"), ("B", "Stopped")]);
-        let commands = way_back(PC01, &before, &all(&[("A", "Stopped"), ("B", "Stopped")])).unwrap_or_default();
-        let texts: Vec<String> = commands.iter().map(by_hand::line).collect();
-        assert_eq!(texts, ["Start-CsWindowsService -ComputerName 'pc01.contoso.com' -Name 'A' -Confirm:$false"]);
-        assert!(way_back(PC01, &before, &all(&[("A", "Stopped")])).is_err());
         let image = image(PC01, &before);
         assert_eq!(from_image(&image, PC01), Ok(before));
         assert!(from_image(&image, "pc02.contoso.com").is_err());
+        assert!(changed(&all(&[("A", "Paused")]), State::Stopped).is_err());
     }
 }

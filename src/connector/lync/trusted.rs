@@ -95,11 +95,14 @@ struct Seen {
     parts: BTreeSet<String>,
     /// Its name is that of a Persistent Chat pool too.
     is_chat: bool,
+    /// Whether anything of the topology was shown. Lists that are all empty tell of a role or a server, not of the topology.
+    is_shown: bool,
 }
 
 fn see(subject: &Subject, applications: &[Value], pools: &[Value], chat: &[Value]) -> Result<Seen, String> {
     let identity = |object: &Value| word(object, "Identity").ok_or("an object of the answer has no usable `Identity`");
-    let mut seen = Seen::default();
+    let is_shown = [applications, pools, chat].iter().any(|list| !list.is_empty());
+    let mut seen = Seen { is_shown, ..Seen::default() };
     for application in applications {
         let identity = identity(application)?;
         let known = parse(&identity);
@@ -120,7 +123,8 @@ fn see(subject: &Subject, applications: &[Value], pools: &[Value], chat: &[Value
     if let Subject::Pool(name) = subject {
         for pool in pools {
             let identity = identity(pool)?;
-            if word(pool, "PoolFqdn").is_some_and(|fqdn| fqdn.eq_ignore_ascii_case(name)) {
+            let fqdn = word(pool, "PoolFqdn").ok_or("a pool of the answer has no usable `PoolFqdn`")?;
+            if fqdn.eq_ignore_ascii_case(name) {
                 seen.found = Some((identity, values::json(pool)));
             }
         }
@@ -153,7 +157,13 @@ fn identity(seen: &Seen) -> Option<Identity> {
 /// What a look means for what the step is bound to.
 fn judge(subject: &Subject, seen: &Seen, bound: &Identity) -> (Verdict, String) {
     let what = subject.words();
-    let Some((name, _)) = &seen.found else { return (Verdict::Done, format!("{what} is not in the topology")) };
+    let Some((name, _)) = &seen.found else {
+        return if seen.is_shown {
+            (Verdict::Done, format!("{what} is not in the topology"))
+        } else {
+            (Verdict::Unknown, "nothing at all of the topology was shown; that proves nothing".to_owned())
+        };
+    };
     if seen.is_chat {
         return (Verdict::Conflict, format!("{what} is a Persistent Chat pool as well, and is not removed"));
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use sha2::Digest as _;
 
+use super::file::NoSize;
 use super::history::{self, BackupSet, UnderWay};
 use super::path::FilePath;
 use super::sql::{Place, Sql, database, same};
@@ -17,7 +18,7 @@ use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::action::Action;
 use crate::connector::powershell::by_hand;
 use crate::connector::powershell::hosts::Hosts;
-use crate::plan::action::{ArgType, Effect, UndoGrade};
+use crate::plan::action::{ArgType, Effect, Undo, UndoGrade, UndoOf};
 use crate::plan::{ActionSpec, Verdict};
 use crate::remoting::psrp::Command;
 use crate::run::connector::{Call, Description, Evidence, Finding, Observation};
@@ -92,6 +93,35 @@ impl Args {
     }
 }
 
+impl Args {
+    /// The command behind what the action looks at before it: pasted lines do not stop at an error.
+    fn by_hand(&self) -> Vec<String> {
+        let sets = by_hand::line(&self.place.statement("master", super::queries::BACKUPS, super::sql::SHORT));
+        let busy = by_hand::line(&self.place.statement("master", super::queries::UNDER_WAY, super::sql::SHORT));
+        let (key, file) = (by_hand::quoted(&self.key), by_hand::quoted(self.file.as_str()));
+        let backup = by_hand::line(&self.command());
+        let mut lines = vec![
+            "# 1. if this shows a backup, the step has made it: do not make it again".to_owned(),
+            format!("($done = {sets} | Where-Object {{ $_.description -eq {key} }})"),
+            "# 2. nothing may be under way: this must show nothing".to_owned(),
+            format!("($busy = {busy})"),
+        ];
+        let (what, free) = if self.overwrite {
+            ("# 3. the plan says `overwrite`: what is in the file is lost", String::new())
+        } else {
+            ("# 3. a file that is there is never written over", format!(" -and -not (Test-Path -LiteralPath {file})"))
+        };
+        lines.push(what.to_owned());
+        lines.push(format!(
+            "if (-not $done -and -not $busy{free}) {{ {backup} }} else {{ Write-Error 'not backed up: see what 1 and 2 show, and \
+             whether the file is there' }}"
+        ));
+        lines.push("# 4. the file must be there, and 1 must show one backup of this database in it".to_owned());
+        lines.push(by_hand::line(&file::command(&self.file)));
+        lines
+    }
+}
+
 /// What is kept before the first attempt: what makes half a file ours, or somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,7 +136,7 @@ struct Seen {
     sets: Vec<BackupSet>,
     under_way: Vec<UnderWay>,
     sees_all: bool,
-    size: Result<Option<i64>, String>,
+    size: Result<Option<i64>, NoSize>,
 }
 
 async fn look(sql: &mut Sql, args: &Args) -> Result<Seen, String> {
@@ -136,9 +166,9 @@ fn meaning(args: &Args, seen: &Seen, before: Option<&Before>) -> (Verdict, Strin
         return match (&seen.size, &ours.finished) {
             (_, _) if ours.damaged => (Verdict::Conflict, format!("SQL Server marked the backup set {} as damaged", ours.id)),
             (_, None) => (Verdict::Unknown, format!("the backup set {} has no end yet", ours.id)),
-            (Err(why), _) => (
+            (Err(no), _) => (
                 Verdict::Unknown,
-                format!("msdb holds our backup set {}, and whether its file is there cannot be told: {why}", ours.id),
+                format!("msdb holds our backup set {}, and whether its file is there cannot be told: {}", ours.id, no.why()),
             ),
             (Ok(None | Some(0)), _) => {
                 (Verdict::Partial, format!("msdb holds our backup set {}, but `{path}` is missing or empty", ours.id))
@@ -158,7 +188,15 @@ fn meaning(args: &Args, seen: &Seen, before: Option<&Before>) -> (Verdict, Strin
         return (Verdict::Unknown, format!("a backup is under way: {}", other.words()));
     }
     match &seen.size {
-        Err(why) => (Verdict::Unknown, why.clone()),
+        // An attempt that began may still write: whether to write over the file or to leave it, nobody can say.
+        Ok(Some(_)) if before.is_some() && !seen.sees_all => (
+            Verdict::Unknown,
+            format!(
+                "`{path}` is there, and whether a backup into it is still under way cannot be told without VIEW SERVER STATE"
+            ),
+        ),
+        Err(NoSize::Folder(why)) => (Verdict::Conflict, why.clone()),
+        Err(NoSize::Unknown(why)) => (Verdict::Unknown, why.clone()),
         Ok(Some(_)) if args.overwrite => {
             (Verdict::NotDone, format!("`{path}` is there and is not this step's; it is to be written over"))
         }
@@ -284,10 +322,28 @@ impl Action for Backup {
         }
     }
 
+    fn undo_of(&self) -> Option<UndoOf> {
+        Some(|with| match with.get("overwrite") {
+            None | Some(serde_json::Value::Null | serde_json::Value::Bool(false)) => {
+                Undo { grade: UndoGrade::Full, says: "the database was not changed; the backup file stays where it is" }
+            }
+            Some(_) => Undo {
+                grade: UndoGrade::Lossy,
+                says: "the database was not changed, and the backup file stays; what `overwrite` replaced in it is lost",
+            },
+        })
+    }
+
     async fn preflight(&self, hosts: &Hosts, call: &Call) -> Vec<Finding> {
         match Args::read(call) {
             Err(why) => vec![NoAnswer::from(why).finding()],
-            Ok(args) => preflight::backup(hosts, call, &args.database, &args.file).await,
+            Ok(args) => {
+                let mut found = preflight::backup(hosts, call, &args.database, &args.file).await;
+                if preflight::may_go_on(&found) {
+                    preflight::now(&mut found, observed(hosts, call).await);
+                }
+                found
+            }
         }
     }
 
@@ -331,7 +387,7 @@ impl Action for Backup {
     fn by_hand(&self, _hosts: &Hosts, call: &Call) -> Vec<String> {
         match Args::read(call) {
             Err(why) => vec![format!("# {why}")],
-            Ok(args) => vec![by_hand::line(&file::command(&args.file)), by_hand::line(&args.command())],
+            Ok(args) => args.by_hand(),
         }
     }
 
@@ -343,7 +399,11 @@ impl Action for Backup {
                 let mut sql = Sql::look(hosts, call).await.map_err(|error| error.reason)?;
                 let size = file::size(&mut sql, &args.file).await;
                 sql.close().await;
-                Before { relevo_mssql_backup: 1, file: args.file.as_str().to_owned(), existed: size?.is_some() }
+                Before {
+                    relevo_mssql_backup: 1,
+                    file: args.file.as_str().to_owned(),
+                    existed: size.map_err(|no| no.why().to_owned())?.is_some(),
+                }
             }
         };
         let bytes = serde_json::to_vec_pretty(&before).map_err(|error| error.to_string())?;

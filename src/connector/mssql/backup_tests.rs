@@ -110,8 +110,10 @@ fn not_done_needs_a_look_at_what_is_under_way() {
     let request = UnderWay { command: "BACKUP DATABASE".to_owned(), database: None, session: 51, percent: Some("40".to_owned()) };
     let busy = Seen { under_way: vec![request], ..seen(Vec::new(), None) };
     assert_eq!(verdict(&busy, None), Verdict::Unknown);
-    let unseen = Seen { size: Err("denied".to_owned()), ..seen(Vec::new(), None) };
+    let unseen = Seen { size: Err("denied".to_owned().into()), ..seen(Vec::new(), None) };
     assert_eq!(verdict(&unseen, None), Verdict::Unknown);
+    let folder = Seen { size: Err(NoSize::Folder("it is a folder".to_owned())), ..seen(Vec::new(), None) };
+    assert_eq!(verdict(&folder, None), Verdict::Conflict, "that is known, and no look will say otherwise");
 }
 
 #[test]
@@ -123,6 +125,22 @@ fn the_file_is_written_over_only_where_the_plan_says_so() {
                     -BackupSetDescription 'relevo run r1 step save' -CopyOnly -Checksum -ErrorAction 'Stop'";
     assert_eq!(line, expected);
     assert_eq!(Instance::parse("sql01\\RTC").map(|it| it.to_string()), Ok("sql01\\RTC".to_owned()));
+}
+
+#[test]
+fn by_hand_a_file_that_is_there_is_not_written_over_either() {
+    let guarded = |args: &Args| {
+        let lines = args.by_hand();
+        let line = lines.iter().find(|line| line.contains("Backup-SqlDatabase")).cloned().unwrap_or_default();
+        line.split_once("{ Backup-SqlDatabase").map(|(before, _)| before.to_owned()).unwrap_or_default()
+    };
+    assert_eq!(guarded(&args()), "if (-not $done -and -not $busy -and -not (Test-Path -LiteralPath 'D:\\mig\\mgc.bak')) ");
+    assert_eq!(guarded(&Args { overwrite: true, ..args() }), "if (-not $done -and -not $busy) ");
+    let lines = args().by_hand();
+    assert!(
+        lines[1].contains("msdb.dbo.backupset") && lines[1].contains("$_.description -eq 'relevo run r1 step save'"),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Restored {
     pub database: String,
     /// The identity of the backup, if it is still known.
     pub backup: Option<String>,
+    /// What was restored: `D` is a whole database; `V` was only verified.
+    pub kind: String,
 }
 
 /// A backup or restore that is under way.
@@ -156,6 +158,7 @@ pub async fn restores(sql: &mut Sql) -> Result<Vec<Restored>, String> {
             date: row.text("restore_date")?,
             database: row.text("destination_database_name")?.unwrap_or_default(),
             backup: row.text("backup_set_uuid")?.map(|id| id.to_lowercase()),
+            kind: row.text("restore_type")?.unwrap_or_default(),
         })
     };
     rows.iter().map(read).collect()

@@ -12,16 +12,16 @@
 
 mod backup;
 mod count;
-mod file;
+pub mod file;
 pub mod guard;
-mod history;
+pub mod history;
 pub mod instance;
-mod path;
+pub mod path;
 mod preflight;
 pub mod queries;
-mod restore;
-mod row;
-mod sql;
+pub mod restore;
+pub mod row;
+pub mod sql;
 
 use crate::connector::powershell::Actions;
 
@@ -30,5 +30,5 @@ pub const ALL: Actions = &[&backup::Backup, &restore::Restore, &count::Count];
 
 /// Foreign text, safe to print.
 fn shown(text: &str) -> String {
-    crate::connector::text::one_line(text, 200)
+    crate::foreign::one_line(text, 200)
 }

@@ -56,6 +56,14 @@ impl FilePath {
     }
 }
 
+impl FilePath {
+    /// Whether another path lies below it, as if it were a folder.
+    #[must_use]
+    pub fn holds(&self, other: &str) -> bool {
+        other.to_lowercase().strip_prefix(&self.0.to_lowercase()).is_some_and(|rest| rest.starts_with('\\'))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,10 +4,12 @@ use super::history::{self, Rights};
 use super::path::FilePath;
 use super::shown;
 use super::sql::{Sql, same};
+use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::hosts::Hosts;
 use crate::connector::powershell::values;
+use crate::plan::Verdict;
 use crate::remoting::psrp::Command;
-use crate::run::connector::{Call, Finding, Level};
+use crate::run::connector::{Call, Finding, Level, Observation};
 
 fn finding(level: Level, message: impl Into<String>) -> Finding {
     Finding { level, message: message.into() }
@@ -84,6 +86,21 @@ pub async fn restore(hosts: &Hosts, call: &Call, database: &str, file: &FilePath
     }
     sql.close().await;
     found
+}
+
+/// What the step itself would say of its file now, if nothing else is in the way.
+pub fn now(found: &mut Vec<Finding>, seen: Result<Observation, NoAnswer>) {
+    found.push(match seen {
+        Ok(seen) if matches!(seen.verdict, Verdict::Conflict | Verdict::Partial) => finding(Level::NotNow, seen.seen),
+        Ok(seen) => finding(Level::Fact, seen.seen),
+        Err(error) => finding(Level::Warning, format!("what is in its file cannot be told now: {}", error.reason)),
+    });
+}
+
+/// Whether nothing was found that makes a further look useless.
+#[must_use]
+pub fn may_go_on(found: &[Finding]) -> bool {
+    found.iter().all(|finding| finding.level < Level::NotNow)
 }
 
 /// The module, the instance, the database. `None` if more cannot be asked.

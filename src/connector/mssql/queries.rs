@@ -34,3 +34,7 @@ pub const RIGHTS: &str = "SELECT IS_SRVROLEMEMBER(N'sysadmin') AS is_sysadmin, I
      HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'BACKUP DATABASE') AS may_back_up, \
      HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'INSERT') AS may_write, \
      SERVERPROPERTY(N'ComputerNamePhysicalNetBIOS') AS machine, SERVERPROPERTY(N'ProductVersion') AS version, SUSER_SNAME() AS login_name";
+
+/// What a content database of Persistent Chat holds; asked in that database. Tables and columns as Microsoft documents them.
+pub const CHAT: &str = "SELECT (SELECT COUNT_BIG(*) FROM dbo.tblNode WHERE nodeType = 0) AS rooms, \
+     (SELECT COUNT_BIG(*) FROM dbo.tblNode WHERE nodeType = 1) AS categories, (SELECT COUNT_BIG(*) FROM dbo.tblChat) AS messages";

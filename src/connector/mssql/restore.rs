@@ -32,7 +32,8 @@ pub struct Restore;
 /// Never restored from here.
 const SYSTEM: &[&str] = &["master", "model", "msdb", "tempdb", "distribution", "mssqlsystemresource", "resource"];
 
-struct Args {
+/// What is put where.
+pub struct Args {
     place: Place,
     database: String,
     expected: String,
@@ -46,20 +47,66 @@ impl Args {
             Some(name) => checked(name, "expect_database")?,
             None => database.clone(),
         };
+        Self::of(Place::read(call)?, database, expected, FilePath::parse(&args::needed(call, "file")?)?)
+    }
+
+    /// A backup of `expected` in `file`, in the place of `database`.
+    ///
+    /// # Errors
+    /// One of them is a database that is never restored from here.
+    pub fn of(place: Place, database: String, expected: String, file: FilePath) -> Result<Self, String> {
         if let Some(system) = [&database, &expected].into_iter().find(|name| SYSTEM.iter().any(|own| same(own, name))) {
             return Err(format!("`{}` is a database of SQL Server itself, which is never restored from here", shown(system)));
         }
-        Ok(Args { place: Place::read(call)?, database, expected, file: FilePath::parse(&args::needed(call, "file")?)? })
+        Ok(Args { place, database, expected, file })
     }
 
-    fn command(&self, position: i64) -> Command {
+    /// Without the backup's place in the file.
+    fn begun(&self) -> Command {
         self.place
             .command("Restore-SqlDatabase")
             .parameter("Database", self.database.as_str())
             .parameter("BackupFile", self.file.as_str())
-            .parameter("FileNumber", i32::try_from(position).unwrap_or(1))
             .switch("ReplaceDatabase")
             .parameter("ErrorAction", "Stop")
+    }
+
+    /// The command, for the backup at this place in the file.
+    #[must_use]
+    pub fn command(&self, position: i64) -> Command {
+        self.begun().parameter("FileNumber", i32::try_from(position).unwrap_or(1))
+    }
+
+    /// What the action looks at before it sends anything, and then the command: inside what it depends on, because lines
+    /// that are pasted one after the other do not stop at an error.
+    fn by_hand(&self) -> Vec<String> {
+        let ask = |query: &str| by_hand::line(&self.place.statement("master", query, super::sql::SHORT));
+        let (name, file) = (by_hand::quoted(&self.database), by_hand::quoted(self.file.as_str()));
+        let expected = by_hand::quoted(&self.expected);
+        let whole = format!(
+            "@($sets | Where-Object {{ $_.backup_set_id -eq $set.backup_set_id }}).Count -eq 1 -and $set.database_name -eq {expected} \
+             -and -not $set.is_damaged -and $set.backup_finish_date -is [DateTime]"
+        );
+        vec![
+            "# 1. what SQL Server knows to be in the file: the newest backup must be whole, and of the expected database"
+                .to_owned(),
+            by_hand::line(&file::command(&self.file)),
+            format!("$sets = {}", ask(super::queries::BACKUPS)),
+            format!("$set = $sets | Where-Object {{ $_.physical_device_name -eq {file} }} | Select-Object -First 1"),
+            "$set | Format-List".to_owned(),
+            "# 2. nothing may be under way, and nobody may be in the database: each must show nothing".to_owned(),
+            format!("($busy = {})", ask(super::queries::UNDER_WAY)),
+            format!("($people = {} | Where-Object {{ $_.database_name -eq {name} }})", ask(super::queries::CONNECTED)),
+            "# 3. only then; what the database holds is gone afterwards".to_owned(),
+            format!(
+                "if ($set -and {whole} -and -not $busy -and -not $people) {{ {} -FileNumber $set.position }} else {{ Write-Error \
+                 'not restored: see what 1 and 2 show' }}",
+                by_hand::line(&self.begun())
+            ),
+            "# 4. the newest restore must be of that backup, and the database ONLINE".to_owned(),
+            format!("{} | Select-Object -First 1", ask(super::queries::RESTORES)),
+            format!("{} | Where-Object {{ $_.name -eq {name} }}", ask(super::queries::DATABASES)),
+        ]
     }
 }
 
@@ -111,13 +158,31 @@ async fn observed(hosts: &Hosts, call: &Call) -> Result<Observation, NoAnswer> {
     Ok(Observation { verdict, seen: text, facts: outputs.clone(), outputs, identity: Identity::new() })
 }
 
-async fn attempt(sql: &mut Sql, args: &Args, call: &Call) -> Outcome {
+/// The identity of the backup that may be restored.
+///
+/// # Errors
+/// Everything that speaks against it, or it cannot be told.
+pub async fn backup_set(sql: &mut Sql, args: &Args) -> Result<String, String> {
+    let seen = look(sql, args).await?;
+    source(args, &seen).map(|set| set.uuid.clone())
+}
+
+/// Puts exactly this backup back, with all guards of a restore.
+pub async fn put_back(sql: &mut Sql, args: &Args, backup_set: &str) -> Outcome {
+    match self::backup_set(sql, args).await {
+        Err(reason) => Outcome::NotSent { reason },
+        Ok(found) if !same(&found, backup_set) => {
+            let reason =
+                format!("`{}` held the backup {} before, and holds {} now", args.file.as_str(), shown(backup_set), shown(&found));
+            Outcome::Rejected { reason, untouched: true }
+        }
+        Ok(_) => attempt(sql, args, None).await,
+    }
+}
+
+async fn attempt(sql: &mut Sql, args: &Args, kept: Option<Before>) -> Outcome {
     let not_sent = |reason: String| Outcome::NotSent { reason };
     let refused = |reason: String| Outcome::Rejected { reason, untouched: true };
-    let kept = match kept(call, args) {
-        Ok(kept) => kept,
-        Err(reason) => return not_sent(reason),
-    };
     let seen = match look(sql, args).await {
         Ok(seen) => seen,
         Err(reason) => return not_sent(reason),
@@ -218,7 +283,13 @@ impl Action for Restore {
     async fn preflight(&self, hosts: &Hosts, call: &Call) -> Vec<Finding> {
         match Args::read(call) {
             Err(why) => vec![NoAnswer::from(why).finding()],
-            Ok(args) => preflight::restore(hosts, call, &args.database, &args.file).await,
+            Ok(args) => {
+                let mut found = preflight::restore(hosts, call, &args.database, &args.file).await;
+                if preflight::may_go_on(&found) {
+                    preflight::now(&mut found, observed(hosts, call).await);
+                }
+                found
+            }
         }
     }
 
@@ -271,11 +342,7 @@ impl Action for Restore {
     fn by_hand(&self, _hosts: &Hosts, call: &Call) -> Vec<String> {
         match Args::read(call) {
             Err(why) => vec![format!("# {why}")],
-            Ok(args) => vec![
-                by_hand::line(&args.place.statement("master", super::queries::CONNECTED, super::sql::SHORT)),
-                by_hand::line(&args.command(1)),
-                "# FileNumber: the place of the newest backup in the file, if it holds several".to_owned(),
-            ],
+            Ok(args) => args.by_hand(),
         }
     }
 
@@ -303,7 +370,10 @@ impl Action for Restore {
             Ok(sql) => sql,
             Err(error) => return Outcome::NotSent { reason: error.reason },
         };
-        let outcome = attempt(&mut sql, &args, call).await;
+        let outcome = match kept(call, &args) {
+            Ok(kept) => attempt(&mut sql, &args, kept).await,
+            Err(reason) => Outcome::NotSent { reason },
+        };
         sql.close().await;
         outcome
     }

@@ -40,7 +40,7 @@ impl Place {
         ]
     }
 
-    /// Reads the arguments.
+    /// Reads the arguments `instance` and `encrypt`.
     ///
     /// # Errors
     /// One of them cannot be used.
@@ -124,6 +124,12 @@ impl Sql {
     pub async fn attempt(hosts: &Hosts, call: &Call) -> Result<Self, NoAnswer> {
         let place = Place::read(call)?;
         Ok(Sql { session: hosts.attempt(call).await?, place })
+    }
+
+    /// In a session that is open.
+    #[must_use]
+    pub fn within(session: Session, place: Place) -> Self {
+        Sql { session, place }
     }
 
     /// The instance.

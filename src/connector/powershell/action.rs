@@ -2,9 +2,12 @@
 //! action's own file.
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::hosts::Hosts;
 use crate::plan::ActionSpec;
+use crate::plan::action::UndoOf;
 use crate::run::connector::{Call, Description, Evidence, Finding, Observation, Pin};
 use crate::run::event::{EvidenceRef, Outcome};
 
@@ -13,6 +16,11 @@ use crate::run::event::{EvidenceRef, Outcome};
 pub trait Action: Send + Sync {
     /// What the plan language knows of it.
     fn spec(&self) -> ActionSpec;
+
+    /// What its undo gives back, where that depends on its arguments or has to be said in words of its own.
+    fn undo_of(&self) -> Option<UndoOf> {
+        None
+    }
 
     /// What can be checked before anything starts; that the host answers has been seen.
     async fn preflight(&self, hosts: &Hosts, call: &Call) -> Vec<Finding>;
@@ -40,6 +48,23 @@ pub trait Action: Send + Sync {
     /// Does it, in the shell of the attempt: [`Hosts::attempt`].
     async fn apply(&self, hosts: &Hosts, call: &Call) -> Outcome;
 
+    /// Shells on further hosts in which an attempt works beside its own: the host's name, and the shell's id
+    /// ([`beside`]). Pure: whoever resumes ends them as well.
+    fn shells(&self, _call: &Call) -> Vec<(String, Uuid)> {
+        Vec::new()
+    }
+
     /// Takes it back.
     async fn undo(&self, hosts: &Hosts, call: &Call, before_image: Option<&[u8]>) -> Outcome;
+}
+
+/// The id of the attempt's shell on another host: found again from what was recorded with the intent. A new one if nothing
+/// was recorded.
+#[must_use]
+pub fn beside(call: &Call, host: &str) -> Uuid {
+    let Some(handle) = &call.handle else { return Uuid::new_v4() };
+    let hash = Sha256::digest(format!("{handle}/{host}"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }

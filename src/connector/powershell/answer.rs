@@ -4,7 +4,7 @@
 //! *unknown*, and the probe decides. The only exception is an error that PowerShell itself reports before the command
 //! begins.
 
-use super::shown;
+use super::said;
 use crate::connector::redact::Redactor;
 use crate::remoting::client::Truncated;
 use crate::remoting::clixml::Value;
@@ -65,7 +65,7 @@ pub struct Complaint {
 
 impl Complaint {
     fn of(record: &ErrorRecord, redactor: &Redactor) -> Self {
-        let text = |text: &str| shown(&redactor.text(text));
+        let text = |text: &str| said(&redactor.text(text));
         Complaint {
             message: text(record.message()),
             id: text(&record.fully_qualified_id),
@@ -103,7 +103,7 @@ impl Answer {
         match event {
             EventKind::Output(value) => self.objects.push(value),
             EventKind::Error(record) if self.errors.len() < KEPT => self.errors.push(Complaint::of(&record, redactor)),
-            EventKind::Warning(text) if self.warnings.len() < KEPT => self.warnings.push(shown(&redactor.text(&text))),
+            EventKind::Warning(text) if self.warnings.len() < KEPT => self.warnings.push(said(&redactor.text(&text))),
             EventKind::Error(_) | EventKind::Warning(_) => self.more += 1,
             _ => {}
         }

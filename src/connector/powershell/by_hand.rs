@@ -24,6 +24,13 @@ pub fn connection(hosts: &Hosts, call: &Call) -> Vec<String> {
     }
 }
 
+/// How to get to another host that a call names by this argument.
+#[must_use]
+pub fn connection_to(hosts: &Hosts, call: &Call, argument: &str) -> String {
+    let named = crate::connector::args::needed(call, argument).and_then(|name| hosts.named(&call.targets, &name));
+    named.map_or_else(|why| format!("# {why}"), |host| enter(&host))
+}
+
 fn enter(host: &Host) -> String {
     let authentication = match &host.logon {
         Logon::Ntlm { user, .. } => format!("-Authentication Negotiate -Credential {}", quoted(user)),

@@ -83,12 +83,17 @@ impl Hosts {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    /// The host that a call names.
+    /// The host that a call names; an action on files alone may name no other than `file_host`.
     ///
     /// # Errors
     /// The targets file has none of that name, or it cannot be used.
     pub fn host(&self, call: &Call) -> Result<Host, String> {
-        self.named(&call.targets, &args::needed(call, "host")?)
+        let name = match args::text(call, "host")? {
+            Some(name) => name,
+            None if call.with.contains_key("file_host") => args::needed(call, "file_host")?,
+            None => args::needed(call, "host")?,
+        };
+        self.named(&call.targets, &name)
     }
 
     /// A host by its name.
@@ -114,6 +119,25 @@ impl Hosts {
     pub async fn attempt(&self, call: &Call) -> Result<Session, NoAnswer> {
         let id = call.handle.as_deref().and_then(|handle| Uuid::parse_str(handle).ok()).unwrap_or_else(Uuid::new_v4);
         self.open(&self.host(call)?, id, TimeLeft::of(call)).await
+    }
+
+    /// A session for looking at another host that the call names by this argument.
+    ///
+    /// # Errors
+    /// As [`Hosts::look`].
+    pub async fn look_at(&self, call: &Call, argument: &str) -> Result<Session, NoAnswer> {
+        let host = self.named(&call.targets, &args::needed(call, argument)?)?;
+        self.open(&host, Uuid::new_v4(), TimeLeft::of(call)).await
+    }
+
+    /// The session of an attempt on another host, in a shell that whoever resumes finds again: [`super::action::beside`].
+    ///
+    /// # Errors
+    /// As [`Hosts::look`].
+    pub async fn attempt_at(&self, call: &Call, argument: &str) -> Result<Session, NoAnswer> {
+        let name = args::needed(call, argument)?;
+        let host = self.named(&call.targets, &name)?;
+        self.open(&host, super::action::beside(call, &name), TimeLeft::of(call)).await
     }
 
     /// A session with a host, in a shell of that id; what is done in it shares `time`.
@@ -147,8 +171,8 @@ impl Hosts {
     /// # Errors
     /// A file or the password cannot be had.
     pub async fn endpoint(&self, host: &Host) -> Result<(Endpoint, Redactor), NoAnswer> {
-        let (endpoint, password) =
-            host.endpoint().await.map_err(|why| NoAnswer::from(format!("the host `{}`: {why}", host.name)))?;
+        // Without the host's name: whoever asks says for what, and what several hosts lack is then the same.
+        let (endpoint, password) = host.endpoint().await.map_err(NoAnswer::from)?;
         Ok((endpoint, Redactor::new(&password)))
     }
 

@@ -34,8 +34,8 @@ use self::action::Action;
 use self::hosts::Hosts;
 use crate::connector::Options;
 use crate::connector::no_answer::NoAnswer;
-use crate::connector::text::one_line;
-use crate::plan::action::Effect;
+use crate::foreign::{message, one_line};
+use crate::plan::action::{Effect, UndoOf};
 use crate::plan::{ActionSpec, Targets};
 use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Level, Look, Observation, Pin, Quiescence};
 use crate::run::event::{EvidenceRef, Outcome};
@@ -55,6 +55,11 @@ pub(super) fn shown(text: &str) -> String {
     one_line(text, 300)
 }
 
+/// What a host says to people, safe to print.
+fn said(text: &str) -> String {
+    message(text, 300)
+}
+
 impl PowerShell {
     /// A connector for an author's scripts, that waits no longer than the options allow.
     #[must_use]
@@ -68,10 +73,21 @@ impl PowerShell {
         PowerShell { hosts: self.hosts.clone(), actions }
     }
 
+    /// The way to every host.
+    pub(in crate::connector) fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
     /// What the plan language knows of these actions.
     #[must_use]
     pub fn specs(&self) -> Vec<ActionSpec> {
         self.actions.iter().map(|action| action.spec()).collect()
+    }
+
+    /// What undos of these actions give back, where their grade says too little.
+    #[must_use]
+    pub fn undos(&self) -> Vec<(&'static str, UndoOf)> {
+        self.actions.iter().filter_map(|action| Some((action.spec().name, action.undo_of()?))).collect()
     }
 
     /// Everything that can be told of a host of the targets file, good and bad. Changes nothing.
@@ -127,7 +143,18 @@ impl Look for PowerShell {
     }
 
     async fn quiesce(&self, call: &Call) -> Quiescence {
-        quiet::quiesce(&self.hosts, call).await
+        let own = quiet::quiesce(&self.hosts, call).await;
+        let further = self.action(&call.uses).map(|action| action.shells(call)).unwrap_or_default();
+        for (host, shell) in further.into_iter().filter(|_| call.handle.is_some()) {
+            let mut there = call.clone();
+            there.with.insert("host".to_owned(), serde_json::Value::String(host));
+            there.handle = Some(shell.to_string());
+            match quiet::quiesce(&self.hosts, &there).await {
+                Quiescence::Quiet { .. } => {}
+                still => return still,
+            }
+        }
+        own
     }
 
     /// What a read step saw has been seen by the attempt itself; a script is probed by its author.

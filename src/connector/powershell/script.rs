@@ -12,10 +12,11 @@ use serde_json::{Map, Value as Json, json};
 use super::action::Action;
 use super::answer::Answer;
 use super::hosts::Hosts;
-use super::values::json as as_json;
+use super::values::whole as as_json;
 use super::{Actions, by_hand, shown};
+use crate::connector::args;
 use crate::connector::redact::Redactor;
-use crate::connector::{args, text};
+use crate::foreign;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::remoting::clixml::Value;
@@ -146,15 +147,21 @@ fn as_value(value: &Json, name: &str) -> Result<Value, String> {
     })
 }
 
-/// What a script gave, for expressions.
-fn facts(answer: &Answer, redactor: &Redactor) -> Map<String, Json> {
-    let output: Vec<Json> = answer.objects.iter().map(as_json).collect();
+/// What a script gave, for expressions. What is not all there is would be taken for it, so there is no half of it.
+///
+/// # Errors
+/// It gave more than is kept.
+fn facts(answer: &Answer, redactor: &Redactor) -> Result<Map<String, Json>, String> {
+    let whole = |value: &Value| {
+        as_json(value).ok_or_else(|| "it gave a text or an object that is larger than what is kept; let it give less".to_owned())
+    };
+    let output: Vec<Json> = answer.objects.iter().map(whole).collect::<Result<_, _>>()?;
     let lines: Vec<String> = answer.objects.iter().map(Value::to_text).collect();
     let errors: Vec<&str> = answer.errors.iter().chain(&answer.terminating).map(|error| error.message.as_str()).collect();
     let facts = json!({
         "exit": i32::from(answer.complaint().is_some()),
-        "stdout": text::cut(lines.join("\n"), 64 * 1024),
-        "stderr": text::cut(errors.join("\n"), 64 * 1024),
+        "stdout": foreign::cut(redactor.text(&lines.join("\n")), 64 * 1024),
+        "stderr": foreign::cut(redactor.text(&errors.join("\n")), 64 * 1024),
         "first": output.first().cloned().unwrap_or(Json::Null),
         "output": output,
         "errors": errors,
@@ -162,8 +169,8 @@ fn facts(answer: &Answer, redactor: &Redactor) -> Map<String, Json> {
         "failed": answer.terminating.is_some(),
     });
     match redactor.value(facts) {
-        Json::Object(map) => map,
-        _ => Map::new(),
+        Json::Object(map) => Ok(map),
+        _ => Ok(Map::new()),
     }
 }
 
@@ -182,9 +189,9 @@ fn outputs(facts: &Map<String, Json>) -> Result<Outputs, String> {
 }
 
 /// What an end of the script means.
-fn meaning(call: &Call, answer: &Answer, redactor: &Redactor) -> Outcome {
+fn meaning(call: &Call, is_script: bool, answer: &Answer, redactor: &Redactor) -> Outcome {
     let Some(reason) = answer.complaint() else {
-        return match outputs(&facts(answer, redactor)) {
+        return match facts(answer, redactor).and_then(|facts| outputs(&facts)) {
             Ok(outputs) => Outcome::Applied { outputs },
             Err(reason) if call.effect == Effect::Read => Outcome::Rejected { reason, untouched: true },
             Err(reason) => Outcome::Unknown { reason },
@@ -193,7 +200,8 @@ fn meaning(call: &Call, answer: &Answer, redactor: &Redactor) -> Outcome {
     let reason = redactor.text(&reason);
     match call.effect {
         Effect::Read => Outcome::Rejected { reason, untouched: true },
-        _ if answer.never_began() => Outcome::Rejected { reason, untouched: true },
+        // In a script such an error may come from its middle, after a first effect.
+        _ if !is_script && answer.never_began() => Outcome::Rejected { reason, untouched: true },
         _ if call.probed => Outcome::Unknown { reason },
         // Errors that did not end it are its author's business; without a probe they must not be passed over.
         _ => Outcome::Rejected { reason, untouched: false },
@@ -205,14 +213,13 @@ async fn run(hosts: &Hosts, call: &Call, action: &Authored) -> Result<(Answer, R
     let args = Args::read(call, action).map_err(|reason| Outcome::Rejected { reason, untouched: true })?;
     let (command, redactor) = args.complete().await.map_err(not_sent)?;
     let mut session = hosts.attempt(call).await.map_err(|error| not_sent(error.reason))?;
+    session.hide(&redactor);
     let answer = session.run(command).await;
+    let redactor = session.redactor().clone();
     session.close().await;
     match answer {
         Ok(answer) => Ok((answer, redactor)),
-        Err(mut lost) => {
-            lost.reason = redactor.text(&lost.reason);
-            Err(lost.outcome())
-        }
+        Err(lost) => Err(lost.outcome()),
     }
 }
 
@@ -259,7 +266,7 @@ impl Action for Authored {
             Err(why) => vec![why],
             Ok(args) => {
                 let mut lines = vec![format!("run this {}:", self.what)];
-                lines.extend(args.text.lines().take(40).map(|line| format!("  {}", text::one_line(line, 160))));
+                lines.extend(args.text.lines().take(40).map(|line| format!("  {}", foreign::one_line(line, 160))));
                 lines.extend(args.parameters.iter().map(|(name, value)| format!("  -{name} {}", shown(&value.to_text()))));
                 lines.extend(args.secrets.iter().map(|(name, reference)| format!("  -{name} (secret: {reference})")));
                 lines
@@ -272,7 +279,10 @@ impl Action for Authored {
     async fn probe(&self, hosts: &Hosts, call: &Call) -> Observation {
         match run(hosts, &Call { handle: None, ..call.clone() }, self).await {
             Ok((answer, redactor)) => {
-                let facts = facts(&answer, &redactor);
+                let facts = match facts(&answer, &redactor) {
+                    Ok(facts) => facts,
+                    Err(why) => return Observation::unknown(why),
+                };
                 let seen = match answer.complaint() {
                     Some(why) => redactor.text(&why),
                     None => format!("the {} gave {} object(s)", self.what, answer.objects.len()),
@@ -302,7 +312,7 @@ impl Action for Authored {
 
     async fn apply(&self, hosts: &Hosts, call: &Call) -> Outcome {
         match run(hosts, call, self).await {
-            Ok((answer, redactor)) => meaning(call, &answer, &redactor),
+            Ok((answer, redactor)) => meaning(call, self.what == "script", &answer, &redactor),
             Err(outcome) => outcome,
         }
     }

@@ -62,6 +62,12 @@ impl Session {
         &self.redactor
     }
 
+    /// Takes these secrets out of whatever comes back from now on, too. To be called before a command gets them: texts are cut to
+    /// a length, and the first half of a secret at the cut would not be found any more.
+    pub fn hide(&mut self, secrets: &Redactor) {
+        self.redactor = self.redactor.and(secrets);
+    }
+
     /// What is left of the time for all that is done here.
     #[must_use]
     pub fn time(&self) -> &TimeLeft {

@@ -39,19 +39,37 @@ fn missing(name: &str) -> String {
     format!("the host's answer has no usable `{name}`")
 }
 
+/// A value as JSON, if all of it can be kept: no text is cut, nothing is left out.
+#[must_use]
+pub fn whole(value: &Value) -> Option<Json> {
+    let mut count = Count { values: 0, cut: false };
+    let json = convert(value, 0, &mut count);
+    (!count.cut).then_some(json)
+}
+
+/// What a conversion has met.
+struct Count {
+    values: usize,
+    cut: bool,
+}
+
 /// A value as JSON: texts, numbers, truth values, lists and maps as such; an enumeration as its name; bytes, dates and all
 /// else as the text that PowerShell would show. Long texts are cut, deep and endless values end in `null`.
 #[must_use]
 pub fn json(value: &Value) -> Json {
-    convert(value, 0, &mut 0)
+    convert(value, 0, &mut Count { values: 0, cut: false })
 }
 
-fn convert(value: &Value, depth: usize, count: &mut usize) -> Json {
-    *count += 1;
-    if depth > DEPTH || *count > MOST {
+fn convert(value: &Value, depth: usize, count: &mut Count) -> Json {
+    count.values += 1;
+    if depth > DEPTH || count.values > MOST {
+        count.cut = true;
         return Json::Null;
     }
-    let text = |text: String| Json::String(crate::connector::text::cut(text, LONGEST));
+    let text = |text: String, count: &mut Count| {
+        count.cut |= text.len() > LONGEST;
+        Json::String(crate::foreign::cut(text, LONGEST))
+    };
     match value {
         Value::Nil => Json::Null,
         Value::Bool(truth) => Json::Bool(*truth),
@@ -61,7 +79,7 @@ fn convert(value: &Value, depth: usize, count: &mut usize) -> Json {
         Value::Object(object) => match &object.content {
             Content::Primitive(inner) => match &object.to_string {
                 // The name of an enumeration says more than its number.
-                Some(name) if object.type_names.iter().any(|own| own.ends_with("System.Enum")) => text(name.clone()),
+                Some(name) if object.type_names.iter().any(|own| own.ends_with("System.Enum")) => text(name.clone(), count),
                 _ => convert(inner, depth, count),
             },
             Content::List(items) | Content::Enumerable(items) | Content::Stack(items) | Content::Queue(items) => {
@@ -76,12 +94,29 @@ fn convert(value: &Value, depth: usize, count: &mut usize) -> Json {
                 for property in object.adapted.iter().chain(&object.extended) {
                     map.insert(property.name.clone(), convert(&property.value, depth + 1, count));
                 }
-                if map.is_empty() { text(value.to_text()) } else { Json::Object(map) }
+                if map.is_empty() { text(value.to_text(), count) } else { Json::Object(map) }
             }
         },
         _ => match value.as_i64() {
             Some(number) => Json::Number(number.into()),
-            None => text(value.to_text()),
+            None => text(value.to_text(), count),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_cut_is_no_whole_value() {
+        assert_eq!(whole(&Value::from("short")), Some(Json::from("short")));
+        let long = "x".repeat(LONGEST + 1);
+        assert_eq!(whole(&Value::from(long.as_str())), None);
+        assert_eq!(json(&Value::from(long.as_str())).as_str().map(str::len), Some(LONGEST));
+        let many = Value::list((0..=MOST).map(|_| Value::from("x")));
+        assert_eq!(whole(&many), None);
+        let deep = (0..=DEPTH).fold(Value::from("x"), |inner, _| Value::list([inner]));
+        assert_eq!(whole(&deep), None);
     }
 }

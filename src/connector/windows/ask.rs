@@ -6,7 +6,7 @@ use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::answer::{Answer, Lost};
 use crate::connector::powershell::session::Session;
 use crate::connector::powershell::values;
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 use crate::remoting::clixml::Value;
 use crate::remoting::psrp::Command;
 
@@ -67,15 +67,35 @@ pub enum Kind {
 /// The host could not be asked, or may not say.
 pub async fn kind(session: &mut Session, path: &str) -> Result<Kind, NoAnswer> {
     for (word, kind) in [("Container", Kind::Folder), ("Leaf", Kind::File)] {
-        let command = Command::new("Test-Path").parameter("LiteralPath", path).parameter("PathType", word);
-        let objects = read(session, command).await?;
-        match objects.as_slice() {
-            [answer] if answer.as_bool() == Some(true) => return Ok(kind),
-            [answer] if answer.as_bool() == Some(false) => {}
-            _ => return Err(format!("whether `{}` is there: the answer is not understood", shown(path)).into()),
+        if is(session, path, word).await? {
+            return Ok(kind);
         }
     }
-    Ok(Kind::Nothing)
+    // What lies on a drive or a share that is away is not there either, and comes back with it.
+    match root(path) {
+        Some(root) if root != path && !is(session, &root, "Container").await? => {
+            Err(format!("whether `{}` is there cannot be told: `{}` itself is not there", shown(path), shown(&root)).into())
+        }
+        _ => Ok(Kind::Nothing),
+    }
+}
+
+async fn is(session: &mut Session, path: &str, what: &str) -> Result<bool, NoAnswer> {
+    let command = Command::new("Test-Path").parameter("LiteralPath", path).parameter("PathType", what);
+    match read(session, command).await?.as_slice() {
+        [answer] if answer.as_bool().is_some() => Ok(answer.as_bool() == Some(true)),
+        _ => Err(format!("whether `{}` is there: the answer is not understood", shown(path)).into()),
+    }
+}
+
+/// The drive or the share of a path: `D:\`, `\\fs01\share`.
+fn root(path: &str) -> Option<String> {
+    if let Some(unc) = path.strip_prefix("\\\\") {
+        let mut parts = unc.split('\\').filter(|part| !part.is_empty());
+        return Some(format!("\\\\{}\\{}", parts.next()?, parts.next()?));
+    }
+    let (drive, _) = path.split_once(':')?;
+    Some(format!("{drive}:\\"))
 }
 
 /// The SHA-256 of some files, in lower-case hex, by their paths in lower case; and what was complained of. A file that is in

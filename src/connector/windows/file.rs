@@ -39,7 +39,7 @@ struct Args {
 
 impl Args {
     fn read(call: &Call) -> Result<Self, String> {
-        let path = Path::parse(&args::needed(call, "path")?, "path")?;
+        let path = Path::parse_or_drive(&args::needed(call, "path")?, "path")?;
         let exists = match call.with.get("exists") {
             None | Some(Json::Null) => None,
             Some(Json::Bool(truth)) => Some(*truth),

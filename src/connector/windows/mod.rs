@@ -12,10 +12,10 @@
 //! What an answer means is decided by functions without IO; what asks and what writes stands beside them. Everything works
 //! with Windows PowerShell 2.0, which Windows Server 2008 R2 has, except `Get-FileHash`, which came with 4.0.
 
-mod ask;
+pub(in crate::connector) mod ask;
 pub mod copy;
 pub mod file;
-mod path;
+pub(in crate::connector) mod path;
 mod pattern;
 pub mod service;
 

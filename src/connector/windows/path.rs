@@ -60,6 +60,20 @@ impl Path {
         Ok(Path { text: text.to_owned(), root })
     }
 
+    /// As [`Path::parse`], or a whole drive, such as `D:\`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_or_drive(text: &str, argument: &str) -> Result<Self, String> {
+        match text.as_bytes() {
+            // Without the sign at the end it would be whatever folder is the current one of that drive.
+            [letter, b':', b'\\'] if letter.is_ascii_alphabetic() => {
+                Ok(Path { text: text.to_owned(), root: text.trim_end_matches('\\').to_owned() })
+            }
+            _ => Self::parse(text, argument),
+        }
+    }
+
     /// The path.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -70,6 +84,12 @@ impl Path {
     #[must_use]
     pub fn drive(&self) -> Option<&str> {
         (!self.is_share()).then_some(self.root.as_str())
+    }
+
+    /// The drive or the share that it lies on: `D:`, or `\\\\server\\share`.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.root
     }
 
     /// Whether it lies on a share.
@@ -191,6 +211,16 @@ mod tests {
             "D:\\..",
         ] {
             assert!(Path::parse(wrong, "from").is_err(), "{wrong:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_whole_drive_is_taken_only_where_it_is_only_looked_at() {
+        let root = Path::parse_or_drive("d:\\", "path").unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!((root.as_str(), root.drive(), root.is_share()), ("d:\\", Some("d:"), false));
+        assert!(Path::parse("D:\\", "path").is_err());
+        for wrong in ["D:", "D:x", "\\\\fs01\\data", "\\", "Ö:\\", "D:\\\\"] {
+            assert!(Path::parse_or_drive(wrong, "path").is_err(), "{wrong}");
         }
     }
 

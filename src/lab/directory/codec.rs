@@ -71,7 +71,8 @@ fn guard(message: &mut StructureTag) -> Result<(), Garbage> {
     Ok(())
 }
 
-fn mark(filter: &mut StructureTag) {
+/// Marks the values of a filter that are no text.
+pub fn mark(filter: &mut StructureTag) {
     match (&mut filter.payload, filter.id) {
         (PL::C(parts), 0..=2) => parts.iter_mut().for_each(mark),
         (PL::C(parts), 3 | 5 | 6 | 8) => parts.iter_mut().skip(1).for_each(mark_value),

@@ -271,7 +271,10 @@ mod tests {
     #[test]
     fn bits_and_chains_of_groups_are_found() {
         assert_eq!(found("(userAccountControl:1.2.840.113556.1.4.803:=8192)"), ["DC1$", "DC2$"]);
-        assert_eq!(found("(userAccountControl:1.2.840.113556.1.4.804:=8194)"), ["DC1$", "DC2$", "Guest", "krbtgt"]);
+        assert_eq!(
+            found("(userAccountControl:1.2.840.113556.1.4.804:=8194)"),
+            ["DC1$", "DC2$", "Guest", "enovak", "imuller", "krbtgt", "msmith", "zhaas"]
+        );
         assert_eq!(
             found(r#"(memberOf:1.2.840.113556.1.4.1941:="CN=Administrators,CN=Builtin,DC=contoso,DC=lan")"#),
             ["Administrator"]

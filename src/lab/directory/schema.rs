@@ -335,6 +335,7 @@ pub const CLASSES: &[Class] = &[
     class("crossRefContainer", "Cross-Ref-Container", &["top", "crossRefContainer"], "CN"),
     class("crossRef", "Cross-Ref", &["top", "crossRef"], "CN"),
     class("nTDSService", "NTDS-Service", &["top", "nTDSService"], "CN"),
+    class("msRTCSIP-Pool", "ms-RTC-SIP-Pool", &["top", "container", "msRTCSIP-Pool"], "CN"),
     class("msRTCSIP-Service", "ms-RTC-SIP-Service", &["top", "container", "msRTCSIP-Service"], "CN"),
     class("classSchema", "Class-Schema", &["top", "classSchema"], "CN"),
     class("attributeSchema", "Attribute-Schema", &["top", "attributeSchema"], "CN"),
@@ -356,6 +357,7 @@ const HOLDERS: &[&str] = &[
     "subnetContainer",
     "crossRefContainer",
     "nTDSService",
+    "msRTCSIP-Pool",
     "msRTCSIP-Service",
     "computer",
 ];

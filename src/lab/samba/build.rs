@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::host::{program, run};
-use super::{ADDRESS, below};
+use super::{ADDRESS, below, pools, staff};
 use crate::lab::contoso::{ACCOUNTS, CONTROLLERS};
 use crate::lab::directory::descriptor::REANIMATE;
 use crate::lab::directory::ids::Guid;
@@ -16,7 +16,9 @@ use crate::lab::directory::well_known::{DOMAIN, NETBIOS, REALM};
 use crate::lab::files::{Files, Trouble};
 
 /// Attributes must be live before a class may hold them, and both before people can.
-const STEPS: [&str; 3] = [include_str!("attributes.ldif"), include_str!("classes.ldif"), include_str!("world.ldif")];
+const SCHEMA: [&str; 2] = [include_str!("attributes.ldif"), include_str!("classes.ldif")];
+/// The people, once there are pools that they can be homed on.
+const WORLD: &str = include_str!("world.ldif");
 const FOLDERS: [&str; 8] = ["private", "state", "cache", "lock", "run", "log", "bind-dns", "ncalrpc"];
 
 /// The SIDs of the lab's accounts and their names. Written last: where it is, the domain is whole.
@@ -36,17 +38,16 @@ pub fn forget(files: &Files) -> Result<(), Trouble> {
     }
     let log = below(files, "log/writes.json");
     if log.exists() {
-        fs::rename(log, files.dir().join("audit.before.jsonl")).map_err(cannot)?;
+        fs::rename(log, files.dir().join("writes.before.jsonl")).map_err(cannot)?;
     }
     fs::remove_dir_all(&folder).map_err(cannot)
 }
 
-/// Builds the domain in place of what is left of an older one. Nothing runs meanwhile.
+/// Builds the domain where there is none. Nothing runs meanwhile.
 ///
 /// # Errors
 /// A program of Samba's fails.
 pub fn build(files: &Files) -> Result<(), Trouble> {
-    forget(files)?;
     configure(files)?;
     let mut provision = program(files, "samba-tool", &["domain", "provision"]);
     provision.args(["--server-role=dc", "--dns-backend=NONE", "--function-level=2008_R2", "--site=Madrid"]);
@@ -54,7 +55,7 @@ pub fn build(files: &Files) -> Result<(), Trouble> {
     // Until it is whole nothing needs to be durable.
     provision.args([format!("--host-ip={ADDRESS}"), "--option=ldb:nosync=true".to_owned()]);
     run(&mut provision, "")?;
-    for step in STEPS {
+    for step in [SCHEMA[0], SCHEMA[1], &pools::ldif(), WORLD, &staff::ldif()] {
         change(files, &fill(files, step)?)?;
     }
     let mut known = BTreeMap::new();
@@ -140,7 +141,7 @@ fn delegate(files: &Files, known: &BTreeMap<String, String>) -> Result<(), Troub
     let of = |account: &str| known.iter().find(|(_, name)| *name == account).map_or("", |(sid, _)| sid.as_str());
     let (migration, blind) = (of("svc-mig"), of("svc-blind"));
     let write = |attribute: &str| format!("(OA;CI;WP;{};;{migration})", schema::id_of(attribute));
-    let lync: Vec<&str> = STEPS[0].lines().filter_map(|line| line.strip_prefix("lDAPDisplayName: ")).collect();
+    let lync: Vec<&str> = SCHEMA[0].lines().filter_map(|line| line.strip_prefix("lDAPDisplayName: ")).collect();
     for (dn, entries) in [
         (format!("OU=Service,{DOMAIN}"), format!("(A;CI;CCDCLCRPWPRCSDCR;;;{migration})(A;CI;DCLCRPRCSD;;;{blind})")),
         (format!("OU=Groups,{DOMAIN}"), write("member")),

@@ -2,25 +2,32 @@
 //!
 //! ```text
 //! host      whether this machine can do it          build     the domain, made once per world
-//! process   starting it, ending it                  audit     Samba's log of changes in the lab's words
+//! process   starting it, ending it                  pools     what Lync has there beside its people
+//! ldap      what the lab's Lync asks of it          audit     Samba's log of changes in the lab's words
+//! staff     those who are there because of rooms
 //! ```
 //!
-//! A folder is Samba's from the first `relevo lab up --directory samba` on. It lacks the embedded directory's faults and
-//! copies; whatever can be done with any domain can be done with it.
+//! A folder is Samba's from the first `relevo lab up --directory samba` on. Beside it runs the lab's own process, with the same
+//! hosts as ever. It lacks the embedded directory's faults and copies; whatever can be done with any domain can be done with it.
 
 mod audit;
 mod build;
 mod host;
+mod ldap;
+mod pools;
 mod process;
+mod staff;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use audit::read as audit;
-pub use process::{become_samba, reset, start, stop, up};
+pub use ldap::Ldap;
+pub use process::{become_samba, is_running, reset, start, stop, up};
 
 use super::contoso::CONTROLLERS;
-use super::files::{Files, Ports};
+use super::files::Files;
+use super::running::Ports;
 
 /// Where it listens: a loopback address that no usual server takes.
 pub const ADDRESS: &str = "127.0.0.2";

@@ -1,9 +1,9 @@
-//! Samba's processes: started in a session of their own, found again, and ended together.
+//! Samba's processes: started in a session of their own, found again, and ended together; and the lab's own process with the
+//! hosts, which starts after them and ends before.
 //!
 //! A process is known by its number, the moment it was started and the boot of the machine, so that a number which went
 //! to somebody else, or belongs to another namespace, is never taken for it.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::Path;
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ADDRESS, below, build, host, is, lock, ports};
 use crate::error::Exit;
-use crate::lab::files::{Files, Running, Trouble};
+use crate::lab::files::{Files, Trouble};
+use crate::lab::process as lab;
+use crate::lab::running::Running;
 
 /// How long a start may take.
 const START: Duration = Duration::from_mins(1);
@@ -23,6 +25,8 @@ const END: Duration = Duration::from_secs(15);
 /// For how long ports must be taken to count as such.
 const LOOK: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(50);
+/// What Samba's first process says before it has a log, below Samba's folder.
+const LOG: &str = "log/process.log";
 
 /// The first process: also the number of its session and of its process group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,22 +94,25 @@ fn answers() -> bool {
         .all(|port| TcpStream::connect((ADDRESS, port)).is_ok())
 }
 
-fn running(first: &First) -> Running {
-    Running { pid: first.pid, control: 0, token: String::new(), ports: ports(), hosts: BTreeMap::new() }
+/// Whether any of Samba's processes lives.
+#[must_use]
+pub fn is_running(files: &Files) -> bool {
+    first(files).is_some_and(|first| !members(&first).is_empty())
 }
 
-/// The lab in this folder, if it is up.
+/// The lab in this folder, if all of it is up. The process is Samba's first one; orders go to that of the hosts.
 #[must_use]
 pub fn up(files: &Files) -> Option<Running> {
     let first = first(files).filter(|first| !members(first).is_empty())?;
-    answers().then(|| running(&first))
+    let hosts = lab::up(files).filter(|_| answers())?;
+    Some(Running { pid: first.pid, ..hosts })
 }
 
-/// Builds the domain if there is none, starts it if it is not up, and waits until it answers.
+/// Builds the domain if there is none, starts it and the hosts if they are not up, and waits until they answer.
 ///
 /// # Errors
 /// This machine cannot do it (then nothing was made), or it does not come up.
-pub fn start(files: &Files, program: &Path, account: &str) -> Result<Running, Trouble> {
+pub fn start(files: &Files, program: &Path) -> Result<Running, Trouble> {
     if let Some(running) = is(files).then(|| up(files)).flatten() {
         return Ok(running);
     }
@@ -115,9 +122,8 @@ pub fn start(files: &Files, program: &Path, account: &str) -> Result<Running, Tr
             .exit(Exit::Refused));
     }
     host::check(files)?;
-    let lives = |files: &Files| first(files).is_some_and(|first| !members(&first).is_empty());
     // Another start in this folder has or will have the ports, and then its Samba will do.
-    let starts = || lives(files) || File::open(lock(files)).is_ok_and(|file| file.try_lock().is_err());
+    let starts = || is_running(files) || File::open(lock(files)).is_ok_and(|file| file.try_lock().is_err());
     let end = Instant::now() + LOOK;
     while !starts() {
         match host::check_ports() {
@@ -129,14 +135,28 @@ pub fn start(files: &Files, program: &Path, account: &str) -> Result<Running, Tr
     }
     files.prepare()?;
     let _turn = turn(files)?;
-    if !lives(files) {
+    if !is_running(files) {
         if build::accounts(files).is_none() {
-            build::build(files)?;
+            fresh(files)?;
         }
-        files.write_targets(&ports(), &BTreeMap::new(), account, ADDRESS)?;
         spawn(files, program)?;
     }
-    wait(files)
+    both(files, program)
+}
+
+/// Builds the domain, with nothing left of an older world. Where it is cut off, the next start does all of it again: the
+/// domain goes first and is whole last.
+fn fresh(files: &Files) -> Result<(), Trouble> {
+    lab::stop(files)?;
+    build::forget(files)?;
+    files.forget()?;
+    build::build(files)
+}
+
+/// Waits for Samba, and starts the hosts. Called by whoever has the turn.
+fn both(files: &Files, program: &Path) -> Result<Running, Trouble> {
+    let pid = wait(files)?;
+    lab::start(files, program).map(|hosts| Running { pid, ..hosts })
 }
 
 /// Takes the turn of starting and ending; whoever comes second waits.
@@ -149,9 +169,9 @@ fn turn(files: &Files) -> Result<File, Trouble> {
 /// Starts this program again as `lab serve`, which becomes Samba.
 fn spawn(files: &Files, program: &Path) -> Result<(), Trouble> {
     let cannot = |error: std::io::Error| Trouble::new(format!("Samba cannot be started: {error}"));
-    let log = File::create(files.log()).map_err(cannot)?;
+    let log = File::create(below(files, LOG)).map_err(cannot)?;
     let mut command = Command::new(program);
-    command.args(["lab", "serve", "--dir"]).arg(files.dir()).current_dir(files.dir());
+    command.args(["lab", "serve", "--samba", "--dir"]).arg(files.dir()).current_dir(files.dir());
     command.stdin(Stdio::null()).stdout(log.try_clone().map_err(cannot)?).stderr(log);
     let mut child = command.spawn().map_err(cannot)?;
     let end = Instant::now() + START;
@@ -164,13 +184,15 @@ fn spawn(files: &Files, program: &Path) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn wait(files: &Files) -> Result<Running, Trouble> {
+/// Waits until Samba answers; its first process.
+fn wait(files: &Files) -> Result<u32, Trouble> {
     let end = Instant::now() + START;
     loop {
-        if let Some(running) = up(files) {
-            return Ok(running);
+        let alive = first(files).filter(|first| !members(first).is_empty());
+        if let Some(first) = alive.as_ref().filter(|_| answers()) {
+            return Ok(first.pid);
         }
-        if first(files).is_none_or(|first| members(&first).is_empty()) {
+        if alive.is_none() {
             return Err(Trouble::new(format!("Samba ended at once: {}", said(files))));
         }
         if Instant::now() > end {
@@ -187,19 +209,26 @@ fn wait(files: &Files) -> Result<Running, Trouble> {
 
 /// The end of what it said.
 fn said(files: &Files) -> String {
-    let texts = [files.log(), below(files, "log/samba.log")].map(|path| fs::read(path).unwrap_or_default());
+    let texts = [below(files, LOG), below(files, "log/samba.log")].map(|path| fs::read(path).unwrap_or_default());
     let text = texts.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect::<Vec<_>>().join("\n");
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(3)..].join("; ")
 }
 
-/// Ends it. Says whether it was up.
+/// Ends it, the hosts first. Says whether any of it was up.
 ///
 /// # Errors
 /// It does not end.
 pub fn stop(files: &Files) -> Result<bool, Trouble> {
     let _turn = turn(files)?;
-    end(files)
+    end_both(files)
+}
+
+fn end_both(files: &Files) -> Result<bool, Trouble> {
+    // Samba is ended even if the other cannot be.
+    let hosts = lab::stop(files);
+    let samba = end(files)?;
+    Ok(hosts? || samba)
 }
 
 fn end(files: &Files) -> Result<bool, Trouble> {
@@ -217,7 +246,7 @@ fn end(files: &Files) -> Result<bool, Trouble> {
     Err(Trouble::new(format!("Samba (process {}) does not end", first.pid)))
 }
 
-/// A fresh domain; it is up afterwards if it was before. Says so.
+/// A fresh domain and fresh hosts; they are up afterwards if any of it was before. Says so.
 ///
 /// # Errors
 /// It cannot be ended, built or started.
@@ -225,11 +254,11 @@ pub fn reset(files: &Files, program: &Path) -> Result<bool, Trouble> {
     host::check(files)?;
     files.prepare()?;
     let _turn = turn(files)?;
-    let was_up = end(files)?;
-    build::build(files)?;
+    let was_up = end_both(files)?;
+    fresh(files)?;
     if was_up {
         spawn(files, program)?;
-        wait(files)?;
+        both(files, program)?;
     }
     Ok(was_up)
 }

@@ -40,7 +40,7 @@ const CONFIRMING: &[Parameter] =
     &[Parameter::new("WhatIf", Kind::Switch).also(&["wi"]), Parameter::new("Confirm", Kind::Switch).also(&["cf"])];
 
 /// Parameters of which each stands in a set of its own, so that only one of the two can be given, and one suffices.
-const ALTERNATIVES: &[(&str, &str)] = &[("Path", "LiteralPath"), ("Name", "DisplayName")];
+const ALTERNATIVES: &[(&str, &str)] = &[("Path", "LiteralPath"), ("Name", "DisplayName"), ("ActiveServers", "Swap")];
 
 /// What becomes of errors and warnings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ fn not_valid(id: &str, message: String) -> ErrorRecord {
     error(id, "InvalidData", VALIDATION, message, Value::Nil)
 }
 
-fn alternatives(cmdlet: &Cmdlet) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+fn alternatives<Run>(cmdlet: &Cmdlet<Run>) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     // `Set-Service` sets the display name that it is given.
     let both = move |name: &str| cmdlet.parameters.iter().any(|parameter| parameter.name == name);
     ALTERNATIVES.iter().filter(move |(one, other)| cmdlet.name != "Set-Service" && both(one) && both(other))
@@ -87,7 +87,7 @@ fn alternatives(cmdlet: &Cmdlet) -> impl Iterator<Item = &'static (&'static str,
 ///
 /// # Errors
 /// It cannot be bound.
-pub fn bind(cmdlet: &Cmdlet, command: &Command) -> Result<(Bound, Common), ErrorRecord> {
+pub fn bind<Run>(cmdlet: &Cmdlet<Run>, command: &Command) -> Result<(Bound, Common), ErrorRecord> {
     let mut bound = Bound::default();
     let mut positional = Vec::new();
     for argument in &command.arguments {
@@ -160,7 +160,7 @@ fn common(bound: &Bound) -> Common {
 }
 
 /// The parameter that a name means.
-fn find(cmdlet: &Cmdlet, name: &str) -> Result<Parameter, ErrorRecord> {
+fn find<Run>(cmdlet: &Cmdlet<Run>, name: &str) -> Result<Parameter, ErrorRecord> {
     let confirming = if cmdlet.confirms() { CONFIRMING } else { &[] };
     let all = || cmdlet.parameters.iter().chain(confirming).chain(COMMON);
     let is = |parameter: &&Parameter| same(parameter.name, name) || parameter.aliases.iter().any(|alias| same(alias, name));
@@ -223,6 +223,7 @@ fn convert(parameter: &Parameter, value: &Value) -> Result<Value, ErrorRecord> {
     match parameter.kind {
         Kind::Texts => Ok(Value::array(texts)),
         Kind::Number => number(name, value, &texts[0]),
+        Kind::Bool => boolean(name, value),
         Kind::Word(words) => match words.iter().find(|word| same(word, &texts[0])) {
             Some(word) => Ok(Value::from(*word)),
             None => {
@@ -255,6 +256,25 @@ fn switch(name: &str, value: &Value) -> Result<Value, ErrorRecord> {
                 type_name(value)
             );
             Err(refused("CannotConvertArgument", message))
+        }
+    }
+}
+
+/// A truth value takes no texts, so that `"false"` is not true by being one.
+fn boolean(name: &str, value: &Value) -> Result<Value, ErrorRecord> {
+    match (value.primitive(), value.as_i64()) {
+        (Value::Bool(on), _) => Ok((*on).into()),
+        (Value::Double(number), _) => Ok((*number != 0.0).into()),
+        (Value::Single(number), _) => Ok((*number != 0.0).into()),
+        (_, Some(number)) => Ok((number != 0).into()),
+        _ => {
+            let message = format!(
+                "Cannot process argument transformation on parameter '{name}'. Cannot convert value \"{}\" to type \
+                 \"System.Boolean\". Boolean parameters accept only Boolean values and numbers, such as $True, $False, 1 or 0.",
+                type_name(value)
+            );
+            let exception = "System.Management.Automation.ParameterBindingArgumentTransformationException";
+            Err(error("ParameterArgumentTransformationError", "InvalidData", exception, message, Value::Nil))
         }
     }
 }
@@ -316,6 +336,7 @@ fn required(kind: Kind) -> &'static str {
         Kind::Text | Kind::Word(_) => "System.String",
         Kind::Texts => "System.String[]",
         Kind::Number => "System.Int32",
+        Kind::Bool => "System.Boolean",
         Kind::Switch => "System.Management.Automation.SwitchParameter",
         Kind::Enumeration(name, _) => name,
         Kind::Any => "System.Object",

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::bind::{Action, Common};
 use super::drives::{Eye, Spot};
 use super::machine::Machine;
 use crate::remoting::clixml::Value;
 use crate::remoting::psrp::{ErrorRecord, ProgressRecord};
 
+/// What a cmdlet of a Windows host does. An error that it returns ends the pipeline; others are [`Stage::error`].
+pub type OnMachine = fn(&mut Stage<'_>, &Bound) -> Result<(), ErrorRecord>;
+
 /// A cmdlet.
 #[derive(Debug)]
-pub struct Cmdlet {
+pub struct Cmdlet<Run: 'static = OnMachine> {
     /// `Get-Service`.
     pub name: &'static str,
     /// Its class, which ends the ids of its errors: `Microsoft.PowerShell.Commands.GetServiceCommand`.
@@ -19,8 +23,8 @@ pub struct Cmdlet {
     pub module: &'static str,
     /// Its own parameters. The common ones come by themselves.
     pub parameters: &'static [Parameter],
-    /// Does it. An error that it returns ends the pipeline; others are [`Stage::error`].
-    pub run: fn(&mut Stage<'_>, &Bound) -> Result<(), ErrorRecord>,
+    /// Does it.
+    pub run: Run,
 }
 
 /// A parameter.
@@ -47,6 +51,8 @@ pub enum Kind {
     Texts,
     /// A 32-bit number.
     Number,
+    /// `$true` or `$false`, or a number; never a text.
+    Bool,
     /// A switch.
     Switch,
     /// One of these words, in any case (`ValidateSet`).
@@ -57,13 +63,17 @@ pub enum Kind {
     Any,
 }
 
-impl Cmdlet {
-    /// Whether it knows `-WhatIf` and `-Confirm`: cmdlets that change something do.
+impl<Run> Cmdlet<Run> {
+    /// Whether it knows `-WhatIf` and `-Confirm`: cmdlets that change something do. `Update-CsUserDatabase` and
+    /// `Invoke-CsManagementStoreReplication` do not, by their documentation.
     #[must_use]
     pub fn confirms(&self) -> bool {
         let verb = self.name.split('-').next().unwrap_or_default();
-        matches!(verb, "Set" | "Stop" | "Start" | "Restart" | "New" | "Copy" | "Remove" | "Rename" | "Backup" | "Restore")
-            && self.name != "Start-Sleep"
+        let of_lync =
+            matches!(verb, "Import" | "Enable" | "Disable" | "Grant" | "Clear" | "Move" | "Publish") && self.name.contains("-Cs");
+        of_lync
+            || matches!(verb, "Set" | "Stop" | "Start" | "Restart" | "New" | "Copy" | "Remove" | "Rename" | "Backup" | "Restore")
+                && self.name != "Start-Sleep"
     }
 }
 
@@ -158,6 +168,13 @@ impl<'a> Stage<'a> {
             verbose: false,
             busy: Duration::ZERO,
         }
+    }
+
+    /// Takes over what the common parameters ask for.
+    pub fn take_from(&mut self, common: &Common) {
+        self.what_if = common.what_if;
+        self.verbose = common.verbose;
+        self.stop_on_error = common.errors == Action::Stop;
     }
 
     /// From where paths are looked at.

@@ -1,4 +1,5 @@
-//! The hosts of a fresh world: two Group Chat servers, two Persistent Chat servers, a file server, a database server.
+//! The hosts of a fresh world: two Group Chat servers, three Persistent Chat servers, a Front End, a file server, a database
+//! server.
 //!
 //! Nobody publishes the short names of the Group Chat and Persistent Chat services: those here are the lab's own. A plan finds
 //! them out, here as there.
@@ -10,17 +11,18 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::machine::{Machine, Service, Setting, Start, State};
+use crate::lab::kind::Kind;
 
-const GROUP_CHAT: &str = "C:\\Program Files\\Microsoft Lync Server 2010\\Group Chat Server";
 const PERSISTENT_CHAT: &str = "C:\\Program Files\\Microsoft Lync Server 2013\\Persistent Chat Server";
 const SHARED: &str = "C:\\Windows\\system32\\svchost.exe -k";
+const LYNC: &str = "C:\\Program Files\\Microsoft Lync Server 2013\\Server";
 /// When the hosts started: 2025-11-15, 02:11:47.
 const BOOTED: i64 = 1_763_172_707_000;
 /// The first time of a file, in seconds since 1970: 2013-02-04, 08:00.
 const FIRST_FILE: u64 = 1_359_964_800;
 
 /// The rooms whose files are in the file repository.
-const ROOMS: &[&str] = &[
+pub const ROOMS: &[&str] = &[
     "Helpdesk",
     "Operación 24x7",
     "Bereitschaft – Zürich",
@@ -45,11 +47,21 @@ const FILES: &[&str] = &[
 /// The machines, as they are at the beginning.
 #[must_use]
 pub fn machines() -> Vec<Machine> {
+    machines_of(Kind::default())
+}
+
+/// The same for a world with that legacy deployment.
+#[must_use]
+pub fn machines_of(kind: Kind) -> Vec<Machine> {
     vec![
-        group_chat("gc01", true),
-        group_chat("gc02", false),
-        persistent_chat("pc01"),
-        persistent_chat("pc02"),
+        group_chat(kind, "gc01", true),
+        group_chat(kind, "gc02", false),
+        // Installed, and waiting for what they are to take over.
+        persistent_chat("pc01", State::Stopped),
+        persistent_chat("pc02", State::Stopped),
+        // One of a pool that has work of its own.
+        persistent_chat("pc03", State::Running),
+        front_end("fe01"),
         files(),
         database(),
     ]
@@ -78,6 +90,7 @@ fn machine(name: &str, (os, version): (&str, &str), mut services: Vec<Service>) 
     }
 }
 
+const WINDOWS_2008: (&str, &str) = ("Microsoft Windows Server 2008 Standard ", "6.0.6002");
 const WINDOWS_2008_R2: (&str, &str) = ("Microsoft Windows Server 2008 R2 Standard ", "6.1.7601");
 const WINDOWS_2012: (&str, &str) = ("Microsoft Windows Server 2012 Standard", "6.2.9200");
 
@@ -118,28 +131,38 @@ fn usual() -> Vec<Service> {
     ]
 }
 
-fn group_chat(name: &str, compliance: bool) -> Machine {
-    let service = |name: &str, what: &str, program: &str| {
-        let display = format!("Microsoft Lync Server 2010 Group Chat {what}");
-        let path = format!("\"{GROUP_CHAT}\\{what}\\{program}\"");
-        needs(as_account(running(Service::new(name, &display, &path)), "CONTOSO\\svc-groupchat"), &["RpcSs"])
+fn group_chat(kind: Kind, name: &str, compliance: bool) -> Machine {
+    let (windows, product, folder, prefix) = match kind {
+        Kind::Lync2010 => (WINDOWS_2008_R2, "Microsoft Lync Server 2010 Group Chat", "Microsoft Lync Server 2010", "LyncGC"),
+        Kind::Ocs2007R2 => (
+            WINDOWS_2008,
+            "Office Communications Server 2007 R2, Group Chat",
+            "Microsoft Office Communications Server 2007 R2",
+            "OcsGC",
+        ),
+    };
+    let service = |what: &str, program: &str| {
+        let path = format!("\"C:\\Program Files\\{folder}\\Group Chat Server\\{what}\\{program}\"");
+        let service = running(Service::new(&format!("{prefix}{what}"), &format!("{product} {what}"), &path));
+        needs(as_account(service, "CONTOSO\\svc-groupchat"), &["RpcSs"])
     };
     let mut services = vec![
-        service("LyncGCLookup", "Lookup", "LookupService.exe"),
+        service("Lookup", "LookupService.exe"),
         // It needs the Lookup service's queue, starts late, and takes a moment to let go of its clients.
-        Service { delayed: true, slow_ms: 300, ..service("LyncGCChannel", "Channel", "ChannelService.exe") },
+        Service { delayed: true, slow_ms: 300, ..service("Channel", "ChannelService.exe") },
     ];
     if compliance {
-        services.push(service("LyncGCCompliance", "Compliance", "ComplianceService.exe"));
+        services.push(service("Compliance", "ComplianceService.exe"));
     }
-    Machine { delegates_to: vec!["fs01".to_owned()], ..machine(name, WINDOWS_2008_R2, services) }
+    Machine { delegates_to: vec!["fs01".to_owned()], ..machine(name, windows, services) }
 }
 
-fn persistent_chat(name: &str) -> Machine {
+fn persistent_chat(name: &str, state: State) -> Machine {
     let service = |name: &str, what: &str, program: &str| {
         let display = format!("Lync Server 2013 {what}");
         let service = Service::new(name, &display, &format!("\"{PERSISTENT_CHAT}\\{program}\""));
-        needs(Service { start: Start::Automatic, account: "NT AUTHORITY\\NetworkService".to_owned(), ..service }, &["RpcSs"])
+        let account = "NT AUTHORITY\\NetworkService".to_owned();
+        needs(Service { start: Start::Automatic, state, account, ..service }, &["RpcSs"])
     };
     let agent = Service::new(
         "REPLICA",
@@ -152,6 +175,26 @@ fn persistent_chat(name: &str) -> Machine {
         as_account(running(agent), "NT AUTHORITY\\NetworkService"),
     ];
     machine(name, WINDOWS_2012, services)
+}
+
+/// Whether a machine is a Front End of Lync.
+#[must_use]
+pub fn is_front_end(name: &str) -> bool {
+    name == "fe01"
+}
+
+fn front_end(name: &str) -> Machine {
+    let service = |name: &str, what: &str, program: &str| {
+        let service = Service::new(name, &format!("Lync Server {what}"), &format!("\"{LYNC}\\{program}\""));
+        needs(as_account(running(service), "NT AUTHORITY\\NetworkService"), &["RpcSs"])
+    };
+    let services = vec![
+        service("RTCSRV", "Front-End", "Core\\RTCSrv.exe"),
+        service("REPLICA", "Replica Replicator Agent", "Replica Replicator Agent\\ReplicaReplicatorAgent.exe"),
+        service("MASTER", "Master Replicator Agent", "Master Replicator Agent\\MasterReplicatorAgent.exe"),
+        service("FTA", "File Transfer Agent", "File Transfer Agent\\FileTransferAgent.exe"),
+    ];
+    Machine { delegates_to: vec!["fs01".to_owned(), "sql01".to_owned()], ..machine(name, WINDOWS_2012, services) }
 }
 
 fn files() -> Machine {
@@ -177,6 +220,8 @@ fn database() -> Machine {
         agent("SQLSERVERAGENT", "MSSQLSERVER", "MSSQL11.MSSQLSERVER", "MSSQLSERVER"),
         engine("MSSQL$RTC", "RTC", "MSSQL11.RTC"),
         agent("SQLAgent$RTC", "RTC", "MSSQL11.RTC", "MSSQL$RTC"),
+        engine("MSSQL$PCHAT2", "PCHAT2", "MSSQL11.PCHAT2"),
+        agent("SQLAgent$PCHAT2", "PCHAT2", "MSSQL11.PCHAT2", "MSSQL$PCHAT2"),
         as_account(running(browser), "NT AUTHORITY\\LocalService"),
     ];
     machine("sql01", WINDOWS_2012, services)
@@ -194,29 +239,42 @@ pub fn write_files(machine: &Machine) -> io::Result<()> {
         fs::create_dir_all(machine.files.join(local.replace(":\\", "/").replace('\\', "/")))?;
     }
     match machine.name.as_str() {
-        "gc01" => repository(&machine.files.join("D/GroupChatFiles"), 40)?,
+        "gc01" => repository(&machine.files.join("D/GroupChatFiles"), UPLOADED)?,
         "gc02" => repository(&machine.files.join("D/GroupChatFiles"), 5)?,
         "sql01" => fs::create_dir_all(machine.files.join("D/Backup"))?,
+        "fe01" => fs::create_dir_all(machine.files.join("D/Migration"))?,
         _ => {}
     }
     Ok(())
 }
 
-/// Files that people uploaded to rooms: so many to each, in folders by year and month.
-fn repository(folder: &Path, each: u64) -> io::Result<()> {
-    let mut made = BTreeSet::new();
-    for (place, room) in (0u64..).zip(ROOMS) {
-        for number in 0..each {
+/// Files of the first Group Chat server.
+pub const UPLOADED: u64 = 40;
+
+/// Files that people uploaded to rooms, so many to each: the room, and the file's path below its folder, with `/`. Messages
+/// name them.
+pub fn uploads(each: u64) -> impl Iterator<Item = (&'static str, String)> {
+    (0u64..).zip(ROOMS).flat_map(move |(place, room)| {
+        (0..each).map(move |number| {
             let serial = place * each + number;
             let name = FILES.get(usize::try_from(serial % 8).unwrap_or(0)).copied().unwrap_or("file");
-            let parent = folder.join(room).join(format!("{}", 2013 + number % 3)).join(format!("{:02}", 1 + number % 12));
-            if made.insert(parent.clone()) {
-                fs::create_dir_all(&parent)?;
-            }
-            let mut file = fs::File::create(parent.join(format!("{number:03} {name}")))?;
-            file.write_all(&contents(serial))?;
-            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_FILE + serial * 86_413))?;
+            (*room, format!("{}/{:02}/{number:03} {name}", 2013 + number % 3, 1 + number % 12))
+        })
+    })
+}
+
+/// Writes those files.
+fn repository(folder: &Path, each: u64) -> io::Result<()> {
+    let mut made = BTreeSet::new();
+    for (serial, (room, path)) in (0u64..).zip(uploads(each)) {
+        let path = folder.join(room).join(path);
+        let parent = path.parent().unwrap_or(folder).to_owned();
+        if made.insert(parent.clone()) {
+            fs::create_dir_all(&parent)?;
         }
+        let mut file = fs::File::create(path)?;
+        file.write_all(&contents(serial))?;
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_FILE + serial * 86_413))?;
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub fn about(id: &str, category: &str, exception: &str, message: impl Into<Strin
 }
 
 /// Fills in what an error says of the cmdlet that reports it.
-pub fn complete(record: &mut ErrorRecord, cmdlet: &Cmdlet) {
+pub fn complete<Run>(record: &mut ErrorRecord, cmdlet: &Cmdlet<Run>) {
     // What a caller writes with `Write-Error` carries the caller's own id.
     let own = record.exception_type == "Microsoft.PowerShell.Commands.WriteErrorException";
     if !own && !record.fully_qualified_id.contains(',') {

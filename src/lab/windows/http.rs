@@ -105,7 +105,7 @@ impl Connection {
     /// # Errors
     /// The connection is to be closed.
     pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<Payload>, Closed> {
-        if !request.uri().path().eq_ignore_ascii_case("/wsman") {
+        if !request.uri().path().eq_ignore_ascii_case(self.host.endpoint.path()) {
             return Ok(empty(StatusCode::NOT_FOUND));
         }
         if request.method() != Method::POST {

@@ -52,10 +52,19 @@ impl Door {
 
 /// Answers on a port as long as the host is not stopped, and again when it is started.
 pub async fn listen(lab: Arc<Lab>, host: Arc<Host>, door: Door, listener: TcpListener, number: u16) {
+    let each = |stream| {
+        let (lab, host, door, standing) = (Arc::clone(&lab), Arc::clone(&host), door.clone(), lab.standing.subscribe());
+        tokio::spawn(async move { Box::pin(connection(lab, host, door, stream, standing)).await });
+    };
+    keep_open(&lab, &host.name, listener, number, each).await;
+}
+
+/// Takes connections to a port of a host, as long as the host is not stopped, and again when it is started.
+pub async fn keep_open(lab: &Lab, host: &str, listener: TcpListener, number: u16, each: impl Fn(TcpStream)) {
     let mut standing = lab.standing.subscribe();
     let mut listener = Some(listener);
     loop {
-        if standing.borrow_and_update().hosts.contains(&host.name) {
+        if standing.borrow_and_update().hosts.contains(host) {
             listener = None;
             if standing.changed().await.is_err() {
                 return;
@@ -72,11 +81,7 @@ pub async fn listen(lab: Arc<Lab>, host: Arc<Host>, door: Door, listener: TcpLis
         };
         tokio::select! {
             accepted = open.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let (lab, host, door) = (Arc::clone(&lab), Arc::clone(&host), door.clone());
-                    let standing = standing.clone();
-                    tokio::spawn(async move { Box::pin(connection(lab, host, door, stream, standing)).await });
-                }
+                Ok((stream, _)) => each(stream),
                 // Too many connections at once; some will go.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },

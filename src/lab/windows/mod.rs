@@ -4,6 +4,7 @@
 //! machine   one host's state, and the folder with its files     contoso   the hosts that a fresh world has
 //! cmdlet    what a cmdlet is, and the stage that it works on    cmdlets/  one file per family
 //! run       from a pipeline to a cmdlet                         bind      arguments to parameters, as PowerShell does it
+//! service_manager  what a service may be told, and what it refuses
 //! drives    paths, and the places that they lead to             place     a place, and the real file that stands for it
 //! wildcard  patterns of PowerShell, and of WQL                  errors    errors as PowerShell reports them (astray: of paths)
 //!
@@ -34,6 +35,7 @@ pub mod place;
 mod pool;
 mod refusal;
 pub mod run;
+pub mod service_manager;
 mod shell;
 pub mod shells;
 pub mod sql;

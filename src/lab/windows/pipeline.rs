@@ -10,11 +10,15 @@ use super::http::Caller;
 use super::pool::plain_error;
 use super::run::Ran;
 use super::shell::{Fate, Phase, Shell};
+use super::shells::Endpoint;
 use crate::lab::audit::Line;
 use crate::lab::fault::Effect;
 use crate::lab::serve::Lab;
 use crate::remoting::clixml::Value;
 use crate::remoting::psrp::{Body, Category, CreatePipeline, ErrorRecord, InformationalRecord, PipelineState, StateMessage};
+
+/// The code in the audit of a pipeline that was taken away before it did anything: no error, and no effect either.
+const PREVENTED: i64 = 3;
 
 /// A pipeline whose message is complete.
 pub struct Work {
@@ -22,6 +26,8 @@ pub struct Work {
     pub lab: Arc<Lab>,
     /// The host's name.
     pub host: String,
+    /// What of it was called.
+    pub endpoint: Endpoint,
     /// The shell that it runs in.
     pub shell: Arc<Shell>,
     /// Its id.
@@ -97,7 +103,7 @@ impl Work {
         // Under the world's lock: whoever takes the shells away holds it, too.
         if !self.shell.advance(self.id, Phase::Waiting, Phase::Working) {
             let ran = Ran { command: name(&self.pipeline).to_owned(), ..Ran::default() };
-            self.lab.written(world.note(&self.line(&ran, "Stopped", false)));
+            self.lab.written(world.note(&Line { code: PREVENTED, ..self.line(&ran, "Prevented", false) }));
             return None;
         }
         let refusal = self.effects.iter().find_map(|effect| match effect {
@@ -110,13 +116,20 @@ impl Work {
                 Ran { terminating: Some(Box::new(refused(code, &command))), command, ..Ran::default() }
             }
             None => {
-                let done = world.run(&self.host, &self.caller.account, &self.pipeline);
+                let done = match self.endpoint {
+                    Endpoint::Windows => world.run(&self.host, &self.caller.account, &self.pipeline),
+                    Endpoint::Lync => world.run_lync(&self.host, &self.caller.account, &self.pipeline),
+                };
                 self.lab.written(done)?
             }
         };
         let state = if ran.terminating.is_some() { "Failed" } else { "Completed" };
         self.lab.written(world.note(&self.line(&ran, state, self.fate() == Fate::Sent)));
         drop(world);
+        // What Lync wrote into the directory is carried over like everything else.
+        if self.endpoint == Endpoint::Lync && ran.wrote {
+            self.lab.changed();
+        }
         self.shell.advance(self.id, Phase::Working, Phase::Telling);
         Some(ran)
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::bind::{Action, bind};
-use super::cmdlet::{Cmdlet, Event, Stage};
+use super::bind::{Action, Common, bind};
+use super::cmdlet::{Bound, Cmdlet, Done, Event, Stage};
 use super::cmdlets;
 use super::errors::{complete, error};
 use super::machine::{Machine, same};
 use crate::remoting::clixml::Value;
-use crate::remoting::psrp::{CreatePipeline, ErrorRecord};
+use crate::remoting::psrp::{Command, CreatePipeline, ErrorRecord};
 
 /// What came of a pipeline.
 #[derive(Debug, Clone, Default)]
@@ -45,34 +45,46 @@ pub fn run(machine: &mut Machine, others: &[Machine], account: &str, pipeline: &
         return ran;
     };
     cmdlet.name.clone_into(&mut ran.command);
-    let ended = |mut record: ErrorRecord| {
-        complete(&mut record, cmdlet);
-        Some(Box::new(record))
-    };
-    let (bound, common) = match bind(cmdlet, command) {
+    let (bound, common) = match offer(cmdlet, command) {
         Ok(bound) => bound,
         Err(record) => {
-            ran.terminating = ended(record);
+            ran.terminating = Some(record);
             return ran;
         }
     };
-    if common.confirm && !common.what_if {
-        ran.terminating = ended(nobody_to_ask("Are you sure you want to perform this action?"));
-        return ran;
-    }
     let mut stage = Stage::new(machine, others, account);
-    stage.what_if = common.what_if;
-    stage.verbose = common.verbose;
-    stage.stop_on_error = common.errors == Action::Stop;
+    stage.take_from(&common);
     let result = (cmdlet.run)(&mut stage, &bound);
-    ran.wrote = stage.wrote;
-    ran.busy = stage.busy;
-    ran.detail = std::mem::take(&mut stage.detail);
-    for event in std::mem::take(&mut stage.events) {
+    conclude(cmdlet, stage, &common, result)
+}
+
+/// Binds a command to a cmdlet, and refuses to ask a person who is not there.
+///
+/// # Errors
+/// What ends the pipeline.
+pub fn offer<Run>(cmdlet: &Cmdlet<Run>, command: &Command) -> Result<(Bound, Common), Box<ErrorRecord>> {
+    let (bound, common) = bind(cmdlet, command).map_err(|record| ended(cmdlet, record))?;
+    if common.confirm && !common.what_if {
+        return Err(ended(cmdlet, nobody_to_ask("Are you sure you want to perform this action?")));
+    }
+    Ok((bound, common))
+}
+
+fn ended<Run>(cmdlet: &Cmdlet<Run>, mut record: ErrorRecord) -> Box<ErrorRecord> {
+    complete(&mut record, cmdlet);
+    Box::new(record)
+}
+
+/// What came of a cmdlet, from the stage that it left and how it ended.
+#[must_use]
+pub fn conclude<Run>(cmdlet: &Cmdlet<Run>, stage: Stage<'_>, common: &Common, result: Done) -> Ran {
+    let Stage { wrote, busy, detail, events, .. } = stage;
+    let mut ran = Ran { command: cmdlet.name.to_owned(), wrote, busy, detail, ..Ran::default() };
+    for event in events {
         match event {
             Event::Error(_) if common.errors == Action::Silence => {}
             Event::Error(record) if common.errors == Action::Stop => {
-                ran.terminating = ended(*record);
+                ran.terminating = Some(ended(cmdlet, *record));
                 return ran;
             }
             Event::Error(mut record) => {
@@ -83,7 +95,7 @@ pub fn run(machine: &mut Machine, others: &[Machine], account: &str, pipeline: &
             event => ran.events.push(event),
         }
     }
-    ran.terminating = result.err().and_then(ended);
+    ran.terminating = result.err().map(|record| ended(cmdlet, record));
     ran
 }
 
@@ -95,12 +107,15 @@ fn find(text: &str) -> Option<&'static Cmdlet> {
 }
 
 /// The answer to scripts, and to more than one command, where no language is spoken (`about_Language_Modes`).
-fn no_language() -> ErrorRecord {
+#[must_use]
+pub fn no_language() -> ErrorRecord {
     let message = "The syntax is not supported by this runspace. This can occur if the runspace is in no-language mode.";
     error("ScriptsNotAllowed", "ParserError", "System.Management.Automation.ParseException", message, Value::Nil)
 }
 
-fn unknown(name: &str) -> ErrorRecord {
+/// The answer to a name that no cmdlet has.
+#[must_use]
+pub fn unknown(name: &str) -> ErrorRecord {
     let message = format!(
         "The term '{name}' is not recognized as the name of a cmdlet, function, script file, or operable program. Check the \
          spelling of the name, or if a path was included, verify that the path is correct and try again."

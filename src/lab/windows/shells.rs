@@ -37,8 +37,8 @@ const IDLE: Duration = Duration::from_hours(2);
 /// No answer is waited for longer.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
-/// Who may use shells: local administrators of every host.
-fn may_use(account: &str) -> bool {
+/// Who may use shells of Windows: local administrators of every host.
+fn is_administrator(account: &str) -> bool {
     ["Administrator", "svc-mig"].iter().any(|name| is_account(account, name))
 }
 
@@ -68,7 +68,29 @@ impl Reply {
 pub struct Host {
     /// The host's name.
     pub name: String,
+    /// What of it answers here.
+    pub endpoint: Endpoint,
     shells: Mutex<BTreeMap<String, Arc<Shell>>>,
+}
+
+/// What may be reached on a host by PowerShell remoting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Windows itself, at `/wsman`.
+    Windows,
+    /// Lync, at `/OcsPowerShell`.
+    Lync,
+}
+
+impl Endpoint {
+    /// Its path in URLs.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Endpoint::Windows => "/wsman",
+            Endpoint::Lync => "/OcsPowerShell",
+        }
+    }
 }
 
 /// One call.
@@ -84,8 +106,8 @@ struct Call<'a> {
 impl Host {
     /// A host without shells.
     #[must_use]
-    pub fn new(name: &str) -> Self {
-        Host { name: name.to_owned(), shells: Mutex::default() }
+    pub fn new(name: &str, endpoint: Endpoint) -> Self {
+        Host { name: name.to_owned(), endpoint, shells: Mutex::default() }
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Shell>>> {
@@ -173,7 +195,7 @@ fn identity() -> IdentifyResponse {
 
 impl Call<'_> {
     async fn perform(&mut self, operation: Operation) -> Result<String, Fault> {
-        if !may_use(&self.caller.account) {
+        if !self.may_enter() {
             self.note("open-shell", self.header.shell_id.clone().unwrap_or_default(), 5, Json::Null);
             return Err(refusal::denied());
         }
@@ -221,6 +243,14 @@ impl Call<'_> {
             Operation::Identify => response(relates, &identity()),
             Operation::Other(action) => return Err(refusal::action(&action)),
         })
+    }
+
+    /// Whether the caller may use shells here: those of Lync are for whoever has a role.
+    fn may_enter(&self) -> bool {
+        match self.host.endpoint {
+            Endpoint::Windows => is_administrator(&self.caller.account),
+            Endpoint::Lync => self.lab.world().deployment.roles_of(&self.caller.account).next().is_some(),
+        }
     }
 
     /// Bytes that an answer may have for its streams.
@@ -366,6 +396,7 @@ impl Call<'_> {
         let work = Work {
             lab: Arc::clone(self.lab),
             host: self.host.name.clone(),
+            endpoint: self.host.endpoint,
             shell: Arc::clone(shell),
             id,
             pipeline,

@@ -60,9 +60,11 @@ impl Cx<'_> {
             let fields = self.reader.fields(node, CALL, "`undo`")?;
             Some(self.call(fields.get(CallKey::Uses)?, fields.get(CallKey::With), false)?.0)
         });
-        let undo_grade = if undo.is_some() { UndoGrade::Full } else { spec.undo };
+        let own = self.env.catalogue.undo_of(spec.name, &call.with).filter(|_| undo.is_none());
+        let undo_grade = if undo.is_some() { UndoGrade::Full } else { own.map_or(spec.undo, |own| own.grade) };
+        let undo_says = own.map(|own| own.says);
         let probed = probe.is_some() || (!spec.generic && effect != Effect::Read);
         let keeps = spec.keeps;
-        Some(Action { call, effect, destructive, keeps, probe, undo, undo_grade, probed })
+        Some(Action { call, effect, destructive, keeps, probe, undo, undo_grade, undo_says, probed })
     }
 }

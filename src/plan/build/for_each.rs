@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::resolve::{Cx, NOTHING, json_kind};
+use crate::foreign::hidden;
 use crate::plan::diagnostic::short;
-use crate::plan::guard::deceptive;
 use crate::plan::keys::{FOR_EACH, ForEachKey};
 use crate::plan::node::{Kind, Node};
 use crate::plan::read::is_word;
@@ -63,7 +63,7 @@ impl Cx<'_> {
                 continue;
             }
             let text = item_text(item);
-            let printable = text.chars().all(|c| !c.is_control() && deceptive(c).is_none() && c != '[' && c != ']');
+            let printable = text.chars().all(|c| hidden(c).is_none() && c != '[' && c != ']');
             if text.trim().is_empty() || text.len() > LONGEST_ITEM || !printable {
                 let hint = "it becomes part of the step's id: at most 128 printable characters, no brackets";
                 refuse(format!("`{}` cannot be an item", short(&text)), hint);

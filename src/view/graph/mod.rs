@@ -15,7 +15,7 @@ pub use markup::{dot, mermaid};
 pub use svg::svg;
 pub use terminal::terminal;
 
-use super::escape::line;
+use crate::foreign::line;
 use crate::plan::{Plan, StepIx, Work, graph};
 use crate::time::Span;
 

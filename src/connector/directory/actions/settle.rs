@@ -20,7 +20,7 @@ use super::super::entry::Entry;
 use super::super::session::{Deleted, Dialer, Server, Session};
 use super::super::target::Target;
 use super::super::topology::{self, Controller};
-use super::super::{Directory, NoAnswer, by_hand, find, shown};
+use super::super::{Directory, NoAnswer, by_hand, find, preflight, shown};
 use super::Action;
 use crate::connector::span;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
@@ -489,12 +489,23 @@ impl Action for Settle {
         }
     }
 
+    /// Whoever waits for a dead domain controller should know before the step that comes before the wait.
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
         let checked = directory.target(call).and_then(|target| {
-            Args::read(call, &target, directory.longest_wait)?;
-            Ok(target)
+            let args = Args::read(call, &target, directory.longest_wait)?;
+            Ok((target, args))
         });
-        directory.reach(checked).await
+        let (target, args) = match checked {
+            Ok(checked) => checked,
+            Err(why) => return directory.reach(Err(why)).await,
+        };
+        let mut found = directory.reach(Ok(target.clone())).await;
+        // If the directory itself cannot be asked, that has been said.
+        if let Ok(all) = Watch::new(directory, &target, &args).controllers().await {
+            let chosen = choose(&all, &args.on, &args.excluded);
+            found.extend(preflight::complaints(&directory.dialer, &target, &chosen.asked).await);
+        }
+        found
     }
 
     async fn describe(&self, directory: &Directory, call: &Call) -> Description {

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::connector::directory::dn::Dn;
 use crate::connector::directory::guid::Guid;
 use crate::connector::directory::sid::Sid;
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 
 /// Why it may not be destroyed. One line each for people: what was found, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, StdStream};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::super::super::text::one_line;
 use super::super::target::{Target, Url};
 use super::link::{Link, guarded, seconds};
 use super::{About, OpenError, Trouble};
 use crate::connector::tls;
+use crate::foreign::one_line;
 
 /// A connection over TLS whose certificate was proved. Made by [`secure`] alone, so that nothing logs on without.
 pub struct Secured {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ldap3::{Ldap, LdapConnAsync, LdapError};
 
 use super::super::super::redact::Redactor;
-use super::super::super::text::one_line;
+use crate::foreign::one_line;
 
 /// Longest text of a server in a message.
 const LONGEST: usize = 240;

@@ -12,7 +12,7 @@ use super::super::filter::Filter;
 use super::super::outcome;
 use super::link::Link;
 use super::{Deleted, ReadError, Scope, Session};
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 
 /// Entries of one page.
 const PAGE: i32 = 500;

@@ -9,7 +9,7 @@ use super::dial::trouble;
 use super::link::Link;
 use super::read::{self, Request};
 use super::{Deleted, OpenError, ReadError, RootDse, Scope, Server, Trouble};
-use crate::connector::text::one_line;
+use crate::foreign::one_line;
 
 const ATTRIBUTES: &[&str] = &[
     "dnsHostName",

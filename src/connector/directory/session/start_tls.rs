@@ -4,8 +4,8 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::super::super::text::one_line;
 use super::super::outcome;
+use crate::foreign::one_line;
 
 /// Message 1, an `ExtendedRequest` with the name 1.3.6.1.4.1.1466.20037.
 const REQUEST: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";

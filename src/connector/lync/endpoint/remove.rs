@@ -65,6 +65,8 @@ impl Args {
     /// What a look means for the contact that the step is bound to.
     fn judge(&self, seen: &Seen, identity: &str, untried: bool) -> (Verdict, String) {
         match seen.all.iter().find(|contact| contact.is(identity)) {
+            // Every pool has a contact from its installation: an empty list tells of a role or a server, not of contacts.
+            None if seen.all.is_empty() => (Verdict::Unknown, "no contact at all was shown; that proves nothing".to_owned()),
             None => {
                 let by = if untried { "; not by us: it was gone before this step's first attempt" } else { "" };
                 let listed = seen.all.len();

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use super::super::file::NoSize;
 use super::super::history::{self, BackupSet, Restored, UnderWay};
 use super::super::shown;
 use super::super::sql::same;
@@ -34,7 +35,7 @@ pub(super) struct Seen {
     pub(super) restores: Vec<Restored>,
     pub(super) under_way: Vec<UnderWay>,
     pub(super) sees_all: bool,
-    pub(super) size: Result<Option<i64>, String>,
+    pub(super) size: Result<Option<i64>, NoSize>,
 }
 
 /// The backup that may be restored.
@@ -44,7 +45,7 @@ pub(super) struct Seen {
 pub(super) fn source<'s>(args: &Args, seen: &'s Seen) -> Result<&'s BackupSet, String> {
     let path = args.file.as_str();
     match &seen.size {
-        Err(why) => return Err(why.clone()),
+        Err(no) => return Err(no.why().to_owned()),
         Ok(None) => return Err(format!("`{path}` is not there")),
         Ok(Some(0)) => return Err(format!("`{path}` is empty")),
         Ok(Some(_)) => {}
@@ -83,6 +84,8 @@ pub(super) fn meaning(args: &Args, seen: &Seen, before: Option<&Before>) -> (Ver
         };
     };
     let since = seen.restores.iter().filter(|one| one.id > before.newest_restore && same(&one.database, &args.database));
+    // A verification leaves a row as well, and no data.
+    let since = since.filter(|one| !same(&one.kind, "V"));
     if let Some(newest) = since.max_by_key(|one| one.id) {
         let date = shown(newest.date.as_deref().unwrap_or("at an unknown time"));
         return match (&newest.backup, now) {
@@ -90,6 +93,10 @@ pub(super) fn meaning(args: &Args, seen: &Seen, before: Option<&Before>) -> (Ver
             (Some(backup), _) if !same(backup, &before.backup_set) => {
                 (Verdict::Conflict, format!("`{name}` was restored {date} from another backup, {}", shown(backup)))
             }
+            (Some(_), _) if !same(&newest.kind, "D") => (
+                Verdict::Conflict,
+                format!("`{name}` was restored {date}, but not as a whole (restore type `{}`)", shown(&newest.kind)),
+            ),
             (Some(_), Some("ONLINE")) => {
                 (Verdict::Done, format!("`{name}` was restored {date} from `{}` and is ONLINE", args.file.as_str()))
             }

@@ -57,7 +57,7 @@ fn seen(state: &str, restores: Vec<Restored>) -> Seen {
 }
 
 fn restored(id: i64, database: &str, backup: Option<&str>) -> Restored {
-    Restored { id, date: None, database: database.to_owned(), backup: backup.map(str::to_owned) }
+    Restored { id, date: None, database: database.to_owned(), backup: backup.map(str::to_owned), kind: "D".to_owned() }
 }
 
 fn before() -> Before {
@@ -132,7 +132,33 @@ fn a_database_of_the_server_itself_is_never_restored() {
         assert!(SYSTEM.iter().any(|own| same(own, name)), "{name}");
     }
     let line = by_hand::line(&args().command(2));
-    let expected = "Restore-SqlDatabase -ServerInstance 'sql01\\RTC' -Database 'mgc' -BackupFile 'D:\\mig\\mgc.bak' -FileNumber 2 \
-                    -ReplaceDatabase -ErrorAction 'Stop'";
+    let expected = "Restore-SqlDatabase -ServerInstance 'sql01\\RTC' -Database 'mgc' -BackupFile 'D:\\mig\\mgc.bak' \
+                    -ReplaceDatabase -ErrorAction 'Stop' -FileNumber 2";
     assert_eq!(line, expected);
+}
+
+#[test]
+fn by_hand_nothing_is_restored_but_what_the_action_would_restore() {
+    let lines = args().by_hand();
+    let at = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {lines:#?}"));
+    let restore = at("Restore-SqlDatabase");
+    for guard in ["msdb.dbo.backupset", "sys.dm_exec_requests", "sys.sysprocesses"] {
+        assert!(at(guard) < restore, "{guard} comes before the restore");
+    }
+    let line = &lines[restore];
+    // Pasted lines go on after an error: so the command stands behind what it depends on.
+    let condition = line.split_once("{ Restore-SqlDatabase").map(|(before, _)| before).unwrap_or_default();
+    for part in ["if ($set ", "database_name -eq 'mgc'", "-not $set.is_damaged", "-not $busy", "-not $people"] {
+        assert!(condition.contains(part), "{part}: {line}");
+    }
+    assert!(line.contains("-FileNumber $set.position"), "{line}");
+}
+
+#[test]
+fn a_restore_that_was_only_verified_or_of_a_part_is_none() {
+    let with = |kind: &str| {
+        let row = Restored { kind: kind.to_owned(), ..restored(5, "mgc", Some(BACKUP)) };
+        verdict(&seen("ONLINE", vec![row]))
+    };
+    assert_eq!((with("D"), with("V"), with("F")), (Verdict::Done, Verdict::NotDone, Verdict::Conflict));
 }

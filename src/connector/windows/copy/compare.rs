@@ -139,7 +139,7 @@ impl Compared {
         )];
         let mut add = |list: &[String], what: &str| {
             if !list.is_empty() {
-                parts.push(format!("{} {what}: {}", list.len(), few(list)));
+                parts.push(format!("{} {what}: {}", list.len(), few(list, source)));
             }
         };
         add(&self.foreign, "were there before and are not the same");
@@ -153,10 +153,10 @@ impl Compared {
     }
 }
 
-/// The first few of some names.
+/// The first few of some names, as they are written in a tree.
 #[must_use]
-pub fn few(list: &[String]) -> String {
-    let names: Vec<String> = list.iter().take(SHOWN).map(|name| format!("`{}`", shown(name))).collect();
+pub fn few(list: &[String], tree: &Tree) -> String {
+    let names: Vec<String> = list.iter().take(SHOWN).map(|name| format!("`{}`", shown(tree.own(name)))).collect();
     let more = if list.len() > SHOWN { format!(" and {} more", list.len() - SHOWN) } else { String::new() };
     format!("{}{more}", names.join(", "))
 }
@@ -227,6 +227,15 @@ mod tests {
         assert_eq!(verdict(&odd), Verdict::Conflict);
         let unproved = compare(&source, &tree(&[("a", 1, 0), ("b", 1, 0)]), None, false, |_, _| Same::Unproved);
         assert_eq!(unproved.verdict(), Verdict::Partial);
+    }
+
+    #[test]
+    fn names_are_told_in_the_letters_that_the_host_shows() {
+        let mut source = Tree::default();
+        let file = File { path: "Rooms\\Sales EU.txt".to_owned(), size: 1, modified: 0 };
+        source.files.insert("rooms\\sales eu.txt".to_owned(), file);
+        assert_eq!(few(&["rooms\\sales eu.txt".to_owned()], &source), "`Rooms\\Sales EU.txt`");
+        assert_eq!(few(&["gone".to_owned()], &source), "`gone`");
     }
 
     #[test]

@@ -224,7 +224,7 @@ impl<'a> Work<'a> {
             };
             let words = found.words(&seen.source, self.args);
             if !found.foreign.is_empty() {
-                return refused(format!("something else is in its place: {words}"), begun);
+                return refused(format!("files are in the way: {words}"), begun);
             }
             if found.is_done() {
                 return Outcome::Applied { outputs: super::outputs(&seen, image) };
@@ -233,7 +233,7 @@ impl<'a> Work<'a> {
             let stuck = before.as_ref() == Some(&found) && !complaints.is_empty();
             if round == ROUNDS || stuck || !found.unproved.is_empty() {
                 let why = match (complaints.as_slice(), round) {
-                    ([], _) => format!("the source changes faster than it is copied: {}", few(&changed(&found))),
+                    ([], _) => format!("the source changes faster than it is copied: {}", few(&changed(&found), &seen.source)),
                     (said, _) => said_words(said),
                 };
                 return refused(format!("{why}; {words}"), begun);

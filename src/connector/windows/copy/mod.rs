@@ -26,14 +26,16 @@ pub use self::compare::size as human;
 use self::host::{LOOK_BYTES, Seen, Work};
 use self::image::Image;
 pub use self::tree::modified;
-use super::ask::{self, MACHINE, load_image, shown};
+use super::ask::{self, Kind, MACHINE, load_image, shown};
+use super::path::Path;
 use crate::connector::args::{optional, required};
 use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::action::Action;
 use crate::connector::powershell::by_hand;
+use crate::connector::powershell::host::Logon;
 use crate::connector::powershell::hosts::Hosts;
 use crate::connector::powershell::session::Session;
-use crate::plan::action::{ArgType, Effect, UndoGrade};
+use crate::plan::action::{ArgType, Effect, Undo, UndoGrade, UndoOf};
 use crate::plan::{ActionSpec, Verdict};
 use crate::remoting::psrp::Command;
 use crate::run::connector::{Call, Description, Evidence, Finding, Level, Observation, Pin};
@@ -86,16 +88,11 @@ impl Copy {
     async fn survey(&self, hosts: &Hosts, call: &Call, session: &mut Session, args: &Args) -> Result<Vec<Finding>, NoAnswer> {
         let mut findings = Vec::new();
         let mut add = |level, message| findings.push(Finding { level, message });
-        let shares: Vec<String> = args.shares().iter().map(|path| format!("`{path}`")).collect();
-        if !shares.is_empty() {
-            add(
-                Level::Warning,
-                format!(
-                    "{} lies on a share: what runs on the host reaches a third machine only where delegation is set up for it, and \
-                     never with NTLM or Basic",
-                    shares.join(" and ")
-                ),
-            );
+        for share in args.shares() {
+            // Nobody is let in where nothing is delegated: an error is the answer "no".
+            let reached = ask::kind(session, share.root()).await.is_ok_and(|kind| kind == Kind::Folder);
+            let (level, message) = second_hop(&session.host().logon, share, reached);
+            add(level, message);
         }
         let mut work = match Work::begin(hosts, session, args, bound(call)).await? {
             Ok(work) => work,
@@ -113,6 +110,11 @@ impl Copy {
                     && let Err(error) = ask::hashes(work.session, &[seen.source.whole(&file.path)]).await
                 {
                     add(Level::Fatal, format!("{}; `verify: times` does without", error.reason));
+                    return Ok(findings);
+                }
+                let (now, _) = work.compare_all(&seen, kept(call)?.as_ref(), Some(LOOK_BYTES)).await?;
+                if now.verdict() == Verdict::Conflict {
+                    add(Level::NotNow, now.words(&seen.source, args));
                 }
                 let missing = seen.source.bytes().saturating_sub(seen.copy.bytes());
                 if let Some(drive) = args.to.drive()
@@ -150,6 +152,31 @@ impl Copy {
     }
 }
 
+/// What a path on a share means for a command that runs on a host: it has to go on to a third machine. `reached` is what was
+/// seen just now, and both are told, because the way in is what a host of the domain decides by.
+fn second_hop(logon: &Logon, path: &Path, reached: bool) -> (Level, String) {
+    let hop = format!("`{path}` lies on a share, so the host has to go on to a third machine");
+    match (logon, reached) {
+        (Logon::Kerberos { .. }, true) => (Level::Fact, format!("{hop}: it did so just now")),
+        (Logon::Kerberos { .. }, false) => {
+            (Level::Warning, format!("{hop}, which it did not just now; the third machine has to allow the host delegation"))
+        }
+        (_, true) => {
+            let why = "so its session configuration runs as an account of its own, or it stands for a host with Kerberos and \
+                       delegation, as the lab's do";
+            (
+                Level::Warning,
+                format!("{hop}. It did so just now, but Windows refuses that after a logon that is not by Kerberos: {why}"),
+            )
+        }
+        (_, false) => {
+            let why = "Windows refuses that after a logon that is not by Kerberos: take `package: kerberos` and delegation, or a session \
+                       configuration that runs as an account of its own";
+            (Level::Warning, format!("{hop}, which it did not just now. {why}"))
+        }
+    }
+}
+
 #[async_trait]
 impl Action for Copy {
     fn spec(&self) -> ActionSpec {
@@ -172,6 +199,19 @@ impl Action for Copy {
             discovers: false,
             outputs: vec!["files", "bytes", "copied"],
         }
+    }
+
+    fn undo_of(&self) -> Option<UndoOf> {
+        Some(|with| match with.get("overwrite") {
+            None | Some(serde_json::Value::Null | serde_json::Value::Bool(false)) => Undo {
+                grade: UndoGrade::Full,
+                says: "the files and folders that it brought are removed; nothing else was changed",
+            },
+            Some(_) => Undo {
+                grade: UndoGrade::Lossy,
+                says: "the files and folders that it brought are removed; what `overwrite` replaced is lost",
+            },
+        })
     }
 
     async fn preflight(&self, hosts: &Hosts, call: &Call) -> Vec<Finding> {
@@ -257,10 +297,26 @@ impl Action for Copy {
         let list = |path: &str| {
             by_hand::line(&Command::new("Get-ChildItem").parameter("LiteralPath", path).switch("Recurse").switch("Force"))
         };
-        let made = Command::new("New-Item").parameter("Path", to).parameter("ItemType", "Directory").switch("Force");
-        let children = by_hand::line(&Command::new("Get-ChildItem").parameter("LiteralPath", from).switch("Force"));
-        let mut lines =
-            vec![by_hand::line(&made), format!("{children} | Copy-Item -Destination {} -Recurse -Force", by_hand::quoted(to))];
+        let quoted = [from, to].map(by_hand::quoted);
+        let mut lines = vec![
+            format!("$from = {}; $to = {}", quoted[0], quoted[1]),
+            "$base = if (Test-Path -LiteralPath $from -PathType Container) { $from } else { [IO.Path]::GetDirectoryName($from) }"
+                .to_owned(),
+            "$files = Get-ChildItem -LiteralPath $from -Recurse -Force".to_owned(),
+            by_hand::line(&Command::new("New-Item").parameter("Path", to).parameter("ItemType", "Directory").switch("Force")),
+        ];
+        let there = if args.overwrite {
+            lines.push("# the plan says `overwrite`: what was there before and differs is lost".to_owned());
+            String::new()
+        } else {
+            lines.push("# a file that is there already is never written over; it is named, and compared below".to_owned());
+            "elseif (Test-Path -LiteralPath $there) { Write-Warning \"there already, not copied: $there\" } ".to_owned()
+        };
+        lines.push(format!(
+            "foreach ($file in $files) {{ $there = $to + $file.FullName.Substring($base.Length); if ($file.PSIsContainer) {{ $null = \
+             New-Item -Path $there -ItemType Directory -Force }} {there}else {{ Copy-Item -LiteralPath $file.FullName -Destination \
+             $there -Force }} }}"
+        ));
         let how = match args.verify {
             Verify::Sha256 => "Where-Object { -not $_.PSIsContainer } | ForEach-Object { Get-FileHash -LiteralPath $_.FullName }",
             Verify::Times => "Select-Object FullName, Length, LastWriteTimeUtc",
@@ -329,5 +385,36 @@ impl Action for Copy {
         };
         session.close().await;
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_overwrite_replaces_is_lost_and_the_grade_says_so() {
+        let of = Copy.undo_of().unwrap_or_else(|| panic!("it depends on the arguments"));
+        assert_eq!(of(&json!({ "from": "D:\\a", "to": "D:\\b" })).grade, UndoGrade::Full);
+        assert_eq!(of(&json!({ "overwrite": false })).grade, UndoGrade::Full);
+        // What is decided later may be `true`.
+        for overwrite in [json!(true), json!("${{ steps.a.outputs.b }}")] {
+            let undo = of(&json!({ "overwrite": overwrite }));
+            assert!(undo.grade == UndoGrade::Lossy && undo.says.contains("lost"), "{undo:?}");
+        }
+    }
+
+    #[test]
+    fn the_warning_of_a_second_hop_says_what_was_seen_and_what_windows_does() {
+        let path = Path::parse("\\\\fs01\\data\\x", "to").unwrap_or_else(|why| panic!("{why}"));
+        let password = serde_json::from_value(json!({ "env": "X" })).unwrap_or_else(|why| panic!("{why}"));
+        let ntlm = Logon::Ntlm { user: "u".to_owned(), password };
+        let (level, said) = second_hop(&ntlm, &path, true);
+        assert!(
+            level == Level::Warning && said.contains("did so just now, but Windows refuses") && said.contains("lab"),
+            "{said}"
+        );
+        let (level, said) = second_hop(&ntlm, &path, false);
+        assert!(level == Level::Warning && said.contains("kerberos") && said.contains("delegation"), "{said}");
     }
 }

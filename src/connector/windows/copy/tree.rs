@@ -74,6 +74,12 @@ impl Tree {
         Ok(tree)
     }
 
+    /// A path in the letters that the host shows, from one in lower case.
+    #[must_use]
+    pub fn own<'a>(&'a self, key: &'a str) -> &'a str {
+        self.files.get(key).map(|file| file.path.as_str()).or_else(|| self.folders.get(key).map(String::as_str)).unwrap_or(key)
+    }
+
     /// The whole path of a relative one.
     #[must_use]
     pub fn whole(&self, path: &str) -> String {

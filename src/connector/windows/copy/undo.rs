@@ -124,7 +124,7 @@ async fn take_back(work: &mut Work<'_>, args: &Args, image: &Image, begun: &mut 
         (&back.replaced, "were there before and were replaced; what they held is lost"),
     ] {
         if !list.is_empty() {
-            reasons.push(format!("{} files {what}: {}", list.len(), few(list)));
+            reasons.push(format!("{} files {what}: {}", list.len(), few(list, &left)));
         }
     }
     if reasons.is_empty() {

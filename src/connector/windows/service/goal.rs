@@ -19,6 +19,12 @@ pub struct Goal {
 }
 
 impl Goal {
+    /// Whether anything is wanted of the service.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.running.is_some() || self.startup.is_some()
+    }
+
     fn state(&self) -> Option<State> {
         self.running.map(|running| if running { State::Running } else { State::Stopped })
     }
@@ -196,7 +202,8 @@ pub fn in_the_way(goals: &[Goal], seen: &[Seen], dependents: &Dependents) -> Opt
             .map(|one| format!("`{}`", shown(&one.name)))
             .collect();
         if !others.is_empty() {
-            reasons.push(format!("{} run(s) and need(s) `{}`", others.join(", "), shown(&goal.name)));
+            let words = if others.len() == 1 { "runs and needs" } else { "run and need" };
+            reasons.push(format!("{} {words} `{}`", others.join(", "), shown(&goal.name)));
         }
     }
     let advice = "add what needs it to `services`, or stop it in a step before this one";
@@ -313,7 +320,9 @@ mod tests {
         let now = [seen("Base", State::Running, Startup::Manual)];
         let goals = [goal("Base", Some(false), None)];
         let why = in_the_way(&goals, &now, &needs(&[("base", &["Top"])])).unwrap_or_default();
-        assert!(why.contains("`Top`") && why.contains("add"), "{why}");
+        assert!(why.starts_with("`Top` runs and needs `Base`;") && why.contains("add"), "{why}");
+        let two = in_the_way(&goals, &now, &needs(&[("base", &["Top", "Mid"])])).unwrap_or_default();
+        assert!(two.starts_with("`Top`, `Mid` run and need `Base`;"), "{two}");
         let both = [goals[0].clone(), goal("Top", Some(false), None)];
         assert_eq!(in_the_way(&both, &now, &needs(&[("base", &["top"])])), None);
         let mut quiet = needs(&[("base", &["Top"])]);

@@ -1,6 +1,7 @@
 //! What services were before a step changed them. Pure, but for the reading of the file.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
 
 use super::super::ask::{load_image, shown};
 use super::goal::Goal;
@@ -70,23 +71,89 @@ impl Image {
         Self::from_bytes(&load_image(path, LARGEST)?)
     }
 
-    /// What puts back what was, as far as a step has changed it.
+    /// What puts back what was, as far as a step has changed it: what was at the step's own goal before is not the step's, and
+    /// whoever changes it later has a reason. A service of which nothing was changed is left out.
     ///
     /// # Errors
     /// A word is not known.
-    pub fn goals(&self, state: bool, startup: bool) -> Result<Vec<Goal>, String> {
+    pub fn goals(&self, step: &[Goal]) -> Result<Vec<Goal>, String> {
         let goal = |kept: &Kept| {
-            let running = match kept.state.as_str() {
-                "running" => true,
-                "stopped" => false,
-                other => return Err(format!("the before-image says `{}` of `{}`", shown(other), shown(&kept.name))),
-            };
-            let startup_was = Startup::parse(&kept.startup)
-                .ok_or_else(|| format!("the before-image says `{}` of `{}`", shown(&kept.startup), shown(&kept.name)))?;
-            Ok(Goal { name: kept.name.clone(), running: state.then_some(running), startup: startup.then_some(startup_was) })
+            let was = kept.goal().map_err(|why| format!("the before-image says {why}"))?;
+            let step = step.iter().find(|step| step.name.eq_ignore_ascii_case(&kept.name));
+            let (running, startup) = step.map_or((None, None), |step| (step.running, step.startup));
+            Ok(Goal {
+                running: was.running.filter(|was| running.is_some_and(|to| to != *was)),
+                startup: was.startup.filter(|was| startup.is_some_and(|to| to != *was)),
+                ..was
+            })
         };
-        self.services.iter().map(goal).collect()
+        let all: Vec<Goal> = self.services.iter().map(goal).collect::<Result<_, String>>()?;
+        Ok(all.into_iter().filter(Goal::is_one).collect())
     }
+}
+
+impl Kept {
+    fn goal(&self) -> Result<Goal, String> {
+        let odd = |word: &str| format!("`{}` of `{}`", shown(word), shown(&self.name));
+        let running = match self.state.as_str() {
+            "running" => true,
+            "stopped" => false,
+            other => return Err(odd(other)),
+        };
+        let startup = Startup::parse(&self.startup).ok_or_else(|| odd(&self.startup))?;
+        Ok(Goal { name: self.name.clone(), running: Some(running), startup: Some(startup) })
+    }
+}
+
+/// What services were before a step, as an output of it: from its before-image, or what is seen if it has changed nothing.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn was(image: Option<&std::path::Path>, seen: &[Seen]) -> Result<Json, String> {
+    let services = match image {
+        Some(path) => Image::load(path)?.services,
+        None => {
+            let keep = |one: &Seen| {
+                let startup = one.startup.as_ref().map_or_else(Clone::clone, |startup| startup.word().to_owned());
+                Kept { name: one.name.clone(), state: one.state.word().to_owned(), startup }
+            };
+            seen.iter().map(keep).collect()
+        }
+    };
+    Ok(json!(services))
+}
+
+/// The goals that put back what such an output says.
+///
+/// # Errors
+/// It says something else.
+pub fn as_it_was(was: &Json) -> Result<Vec<Goal>, String> {
+    let hint = "it is the output `was` of a step that changed them";
+    let services: Vec<Kept> =
+        serde_json::from_value(was.clone()).map_err(|_| format!("`as_before` is no list of services; {hint}"))?;
+    if services.is_empty() {
+        return Err(format!("`as_before` names no service; {hint}"));
+    }
+    services.iter().map(|kept| kept.goal().map_err(|why| format!("`as_before` says {why}; {hint}"))).collect()
+}
+
+/// Takes out of `back` each start type that is neither what the step made of it nor on the way to what it was: somebody has
+/// chosen it since. Returns what stays, in words.
+pub fn leave_chosen(back: &mut Vec<Goal>, step: &[Goal], seen: &[Seen]) -> Vec<String> {
+    let mut stays = Vec::new();
+    for goal in back.iter_mut() {
+        let Some(one) = seen.iter().find(|one| one.name.eq_ignore_ascii_case(&goal.name)) else { continue };
+        let step = step.iter().find(|step| step.name.eq_ignore_ascii_case(&goal.name)).and_then(|step| step.startup);
+        let (Some(was), Some(step), Ok(now)) = (goal.startup, step, &one.startup) else { continue };
+        // A delay is set after the start type: an attempt, or an undo, may have ended between the two.
+        let alike = |known: Startup| known == *now || (known.is_automatic() && now.is_automatic());
+        if !alike(was) && !alike(step) {
+            goal.startup = None;
+            stays.push(format!("the start type of `{}` was set to {} since, and stays", shown(&goal.name), now.word()));
+        }
+    }
+    back.retain(Goal::is_one);
+    stays
 }
 
 #[cfg(test)]
@@ -104,14 +171,63 @@ mod tests {
         }
     }
 
+    fn goal(running: Option<bool>, startup: Option<Startup>) -> Goal {
+        Goal { name: "A".to_owned(), running, startup }
+    }
+
     #[test]
     fn an_image_comes_back_as_what_was_and_only_as_far_as_a_step_changed_it() {
         let image = Image::take("GC01", &[seen(State::Running)]).unwrap_or_else(|why| panic!("{why}"));
         let back = Image::from_bytes(&image.to_bytes());
         assert_eq!(back.as_ref(), Ok(&image));
-        let goal = |running, startup| Goal { name: "A".to_owned(), running, startup };
-        assert_eq!(image.goals(true, true), Ok(vec![goal(Some(true), Some(Startup::AutomaticDelayed))]));
-        assert_eq!(image.goals(false, true), Ok(vec![goal(None, Some(Startup::AutomaticDelayed))]));
+        let (stop, disable) = (Some(false), Some(Startup::Disabled));
+        assert_eq!(image.goals(&[goal(stop, disable)]), Ok(vec![goal(Some(true), Some(Startup::AutomaticDelayed))]));
+        assert_eq!(image.goals(&[goal(None, disable)]), Ok(vec![goal(None, Some(Startup::AutomaticDelayed))]));
+    }
+
+    #[test]
+    fn what_was_at_the_steps_goal_before_is_left_out_property_by_property() {
+        let stopped = Image::take("GC01", &[seen(State::Stopped)]).unwrap_or_else(|why| panic!("{why}"));
+        let delayed = Some(Startup::AutomaticDelayed);
+        assert_eq!(stopped.goals(&[goal(Some(false), Some(Startup::Disabled))]), Ok(vec![goal(None, delayed)]));
+        assert_eq!(stopped.goals(&[goal(Some(true), delayed)]), Ok(vec![goal(Some(false), None)]));
+        assert_eq!(stopped.goals(&[goal(Some(false), None)]), Ok(Vec::new()));
+        assert_eq!(stopped.goals(&[goal(Some(false), delayed)]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_start_type_that_somebody_chose_since_stays_and_is_named() {
+        let mut now = seen(State::Running);
+        let mut left = |startup, was: Startup| {
+            now.startup = Ok(startup);
+            let mut back = vec![goal(None, Some(was))];
+            let stays = leave_chosen(&mut back, &[goal(None, Some(Startup::Disabled))], std::slice::from_ref(&now));
+            (back.len(), stays.len())
+        };
+        assert_eq!(left(Startup::Manual, Startup::AutomaticDelayed), (0, 1));
+        assert_eq!(left(Startup::Disabled, Startup::AutomaticDelayed), (1, 0));
+        assert_eq!(left(Startup::AutomaticDelayed, Startup::AutomaticDelayed), (1, 0));
+        assert_eq!(left(Startup::Automatic, Startup::AutomaticDelayed), (1, 0), "half of an undo");
+        assert_eq!(left(Startup::Automatic, Startup::Manual), (0, 1));
+    }
+
+    #[test]
+    fn what_services_were_is_an_output_that_puts_them_back() {
+        let goal = Goal { name: "A".to_owned(), running: Some(true), startup: Some(Startup::AutomaticDelayed) };
+        let said = was(None, &[seen(State::Running)]).unwrap_or_default();
+        assert_eq!(as_it_was(&said), Ok(vec![goal.clone()]));
+        // What an attempt has kept counts, not what it left.
+        let path = std::env::temp_dir().join(format!("relevo-was-{}", std::process::id()));
+        let image = Image::take("GC01", &[seen(State::Running)]).unwrap_or_else(|why| panic!("{why}"));
+        std::fs::write(&path, image.to_bytes()).unwrap_or_else(|why| panic!("{why}"));
+        let said = was(Some(&path), &[seen(State::Stopped)]).unwrap_or_default();
+        std::fs::remove_file(&path).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(as_it_was(&said), Ok(vec![goal]));
+        for wrong in
+            [json!([]), json!("A"), json!([{ "name": "A", "state": "paused", "startup": "manual" }]), json!([{ "name": "A" }])]
+        {
+            assert!(as_it_was(&wrong).is_err_and(|why| why.contains("`was`")), "{wrong}");
+        }
     }
 
     #[test]
@@ -130,6 +246,6 @@ mod tests {
             machine: "A".to_owned(),
             services: vec![Kept { name: "A".to_owned(), state: "x".to_owned(), startup: "manual".to_owned() }],
         };
-        assert!(odd.goals(true, true).is_err());
+        assert!(odd.goals(&[goal(Some(true), Some(Startup::Disabled))]).is_err());
     }
 }

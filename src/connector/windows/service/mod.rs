@@ -38,6 +38,8 @@ use crate::run::event::{EvidenceRef, Identity, Outcome, Outputs};
 
 /// The key of the identity for the short names, with commas between them.
 const SERVICES: &str = "services";
+/// The output for what the services were before the step.
+const WAS: &str = "was";
 
 /// The action.
 #[derive(Debug)]
@@ -48,10 +50,25 @@ struct Args {
     which: Which,
     running: Option<bool>,
     startup: Option<Startup>,
+    /// What each is to be again; then the others say nothing.
+    before: Vec<Goal>,
 }
 
 impl Args {
     fn read(call: &Call) -> Result<Self, String> {
+        if let Some(was) = call.with.get("as_before").filter(|was| !was.is_null()) {
+            if let Some(other) = ["services", "display_names", "image_paths", "state", "startup"]
+                .iter()
+                .find(|name| call.with.contains_key(**name))
+            {
+                return Err(format!(
+                    "`as_before` says which services, and what they are to be; `{other}` has no place beside it"
+                ));
+            }
+            let before = image::as_it_was(was)?;
+            let names = before.iter().map(|goal| goal.name.clone()).collect();
+            return Ok(Args { which: Which { names, ..Which::default() }, running: None, startup: None, before });
+        }
         let patterns = |name: &str| -> Result<Vec<Pattern>, String> {
             args::list(call, name)?.iter().map(|text| Pattern::parse(text, name)).collect()
         };
@@ -80,16 +97,27 @@ impl Args {
         match (running, startup) {
             (None, None) => Err("it takes at least one of `state` and `startup`".to_owned()),
             (Some(true), Some(Startup::Disabled)) => Err("a service that is disabled cannot be started".to_owned()),
-            _ => Ok(Args { which, running, startup }),
+            _ => Ok(Args { which, running, startup, before: Vec::new() }),
         }
     }
 
     fn goals<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<Goal> {
-        let goal = |name: &str| Goal { name: name.to_owned(), running: self.running, startup: self.startup };
+        let goal = |name: &str| match self.before.iter().find(|goal| goal.name.eq_ignore_ascii_case(name)) {
+            Some(goal) => goal.clone(),
+            None => Goal { name: name.to_owned(), running: self.running, startup: self.startup },
+        };
         names.into_iter().map(goal).collect()
     }
 
+    /// Whether it sets the state, and the start type.
+    fn sets(&self) -> (bool, bool) {
+        (self.running.is_some() || !self.before.is_empty(), self.startup.is_some() || !self.before.is_empty())
+    }
+
     fn words(&self) -> String {
+        if !self.before.is_empty() {
+            return "as they were before".to_owned();
+        }
         Goal { name: String::new(), running: self.running, startup: self.startup }.words()
     }
 }
@@ -113,6 +141,16 @@ async fn goals(session: &mut Session, call: &Call, args: &Args) -> Result<Result
     }
     let (machine, all) = host::services(session).await?;
     Ok(seen::choose(&all, &args.which).map(|chosen| (machine, args.goals(chosen.iter().map(|one| one.name.as_str())))))
+}
+
+/// As [`outputs`], with what the services were before the step, as far as that is known.
+fn outputs_and_was(seen: &[Seen], call: &Call) -> Outputs {
+    let mut outputs = outputs(seen);
+    // A damaged image keeps a plan from using it, not from going on.
+    if let Ok(was) = image::was(call.before_image.as_deref(), seen) {
+        outputs.insert(WAS.to_owned(), was);
+    }
+    outputs
 }
 
 fn outputs(seen: &[Seen]) -> Outputs {
@@ -139,7 +177,7 @@ impl Service {
             Ok(seen) => seen,
             Err(why) => return Ok(Observation { verdict: Verdict::Conflict, ..Observation::unknown(why) }),
         };
-        let outputs = outputs(&services);
+        let outputs = outputs_and_was(&services, call);
         let facts = outputs.clone();
         Ok(Observation { verdict, seen, facts, outputs, identity: identity(&machine, &goals) })
     }
@@ -147,7 +185,9 @@ impl Service {
     /// What is in the way of a stop.
     async fn in_the_way(&self, hosts: &Hosts, call: &Call) -> Result<Option<String>, NoAnswer> {
         let args = Args::read(call)?;
-        if args.running != Some(false) {
+        if args.goals(args.which.names.iter().map(String::as_str)).iter().all(|goal| goal.running != Some(false))
+            && args.running != Some(false)
+        {
             return Ok(None);
         }
         let mut session = hosts.look(call).await?;
@@ -174,11 +214,16 @@ impl Service {
         let found = found.await;
         session.close().await;
         let (seen, gone) = found?;
+        let becomes = |one: &Seen| args.goals([one.name.as_str()]).iter().map(Goal::words).collect::<String>();
         let mut lines: Vec<String> =
-            seen.iter().map(|one| format!("  {} ({}) -> {}", one.words(), shown(&one.display), args.words())).collect();
+            seen.iter().map(|one| format!("  {} ({}) -> {}", one.words(), shown(&one.display), becomes(one))).collect();
         lines.extend(gone.iter().map(|name| format!("  `{}` is not there any more", shown(name))));
         let names: Vec<&str> = seen.iter().map(|one| one.name.as_str()).collect();
-        Ok((lines, [(SERVICES.to_owned(), json!(names))].into_iter().collect()))
+        let mut outputs = Outputs::from_iter([(SERVICES.to_owned(), json!(names))]);
+        if let Ok(was) = image::was(None, &seen) {
+            outputs.insert(WAS.to_owned(), was);
+        }
+        Ok((lines, outputs))
     }
 }
 
@@ -195,6 +240,7 @@ impl Action for Service {
                 args::optional("image_paths", ArgType::StringList, "patterns over command lines, with `*` and `?`"),
                 args::optional("state", ArgType::String, "`running` or `stopped`"),
                 args::optional("startup", ArgType::String, "`automatic`, `automatic_delayed`, `manual` or `disabled`"),
+                args::optional("as_before", ArgType::Any, "instead of all these: the output `was` of a step, which is put back"),
             ],
             one_of: Vec::new(),
             effect: Effect::Ensure,
@@ -203,7 +249,7 @@ impl Action for Service {
             undo: UndoGrade::Full,
             keeps: true,
             discovers: false,
-            outputs: vec![SERVICES, "found"],
+            outputs: vec![SERVICES, "found", WAS],
         }
     }
 
@@ -287,9 +333,7 @@ impl Action for Service {
                 names.push("<name>");
             }
         }
-        for name in names {
-            lines.extend(by_hand_for(&args, name));
-        }
+        lines.extend(by_hand_for(&args, &names));
         lines
     }
 
@@ -330,7 +374,7 @@ impl Action for Service {
             Err(error) => return Outcome::NotSent { reason: error.reason },
         };
         let outcome = match goals(&mut session, call, &args).await {
-            Ok(Ok((machine, goals))) => host::bring(&mut session, &machine, &goals).await,
+            Ok(Ok((machine, goals))) => with_was(host::bring(&mut session, &machine, &goals).await, call),
             Ok(Err(reason)) => Outcome::Rejected { reason, untouched: true },
             Err(error) => Outcome::NotSent { reason: error.reason },
         };
@@ -345,10 +389,11 @@ impl Action for Service {
         };
         let read = Args::read(call).and_then(|args| {
             let image = Image::from_bytes(bytes)?;
-            let goals = image.goals(args.running.is_some(), args.startup.is_some())?;
-            Ok((image.machine, goals))
+            let step = args.goals(image.services.iter().map(|kept| kept.name.as_str()));
+            let goals = image.goals(&step)?;
+            Ok((step, image.machine, goals))
         });
-        let (machine, goals) = match read {
+        let (step, machine, goals) = match read {
             Ok(read) => read,
             Err(reason) => return refused(reason),
         };
@@ -356,25 +401,69 @@ impl Action for Service {
             Ok(session) => session,
             Err(error) => return Outcome::NotSent { reason: error.reason },
         };
-        let outcome = host::bring(&mut session, &machine, &goals).await;
+        let outcome = take_back(&mut session, &machine, goals, &step).await;
         session.close().await;
         outcome
     }
 }
 
-/// The lines that bring one service where it is to be, whatever it is now.
-fn by_hand_for(args: &Args, name: &str) -> Vec<String> {
-    let goals = args.goals([name]);
-    let unlike = match args.startup {
-        Some(Startup::Manual) => Startup::Disabled,
-        _ => Startup::Manual,
+/// Brings services back, but for what somebody has chosen since the step: that stays, and is told.
+async fn take_back(session: &mut Session, machine: &str, mut goals: Vec<Goal>, step: &[Goal]) -> Outcome {
+    let stays = match host::look(session, machine, &goals).await {
+        Ok(Ok((seen, _))) => image::leave_chosen(&mut goals, step, &seen),
+        Ok(Err(why)) => return Outcome::Rejected { reason: format!("nothing was changed: {why}"), untouched: true },
+        Err(error) => return Outcome::NotSent { reason: error.reason },
     };
-    let state = if args.running == Some(true) { seen::State::Stopped } else { seen::State::Running };
-    let delay = args.startup == Some(Startup::Automatic);
-    let now = [Seen { name: name.to_owned(), display: String::new(), state, startup: Ok(unlike), delay, image: String::new() }];
-    let mut commands = goal::startups(&goals, &now);
-    commands.extend(goal::states(&goals, &now, &goal::Dependents::new()));
-    commands.iter().map(by_hand::line).collect()
+    match host::bring(session, machine, &goals).await {
+        Outcome::Applied { .. } if !stays.is_empty() => {
+            Outcome::Rejected { reason: format!("{}; the rest is as it was", stays.join("; ")), untouched: goals.is_empty() }
+        }
+        outcome => outcome,
+    }
+}
+
+/// Adds what the services were before the step to what an attempt gave.
+fn with_was(outcome: Outcome, call: &Call) -> Outcome {
+    match (outcome, image::was(call.before_image.as_deref(), &[])) {
+        (Outcome::Applied { mut outputs }, Ok(was)) if call.before_image.is_some() => {
+            outputs.insert(WAS.to_owned(), was);
+            Outcome::Applied { outputs }
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+/// The lines that bring services where they are to be, whatever they are now: in the order in which the action sends them.
+fn by_hand_for(args: &Args, names: &[&str]) -> Vec<String> {
+    let goals = args.goals(names.iter().copied());
+    // As far from what it is to be as can be, so that everything is sent.
+    let unlike = |goal: &Goal| Seen {
+        name: goal.name.clone(),
+        display: String::new(),
+        state: if goal.running == Some(true) { seen::State::Stopped } else { seen::State::Running },
+        startup: Ok(if goal.startup == Some(Startup::Manual) { Startup::Disabled } else { Startup::Manual }),
+        delay: goal.startup == Some(Startup::Automatic),
+        image: String::new(),
+    };
+    let now: Vec<Seen> = goals.iter().map(unlike).collect();
+    let mut lines = Vec::new();
+    if args.sets().1 {
+        lines.push("# the start types of all first, so that nothing starts again what is stopped".to_owned());
+        lines.extend(goal::startups(&goals, &now).iter().map(by_hand::line));
+    }
+    let states = goal::states(&goals, &now, &goal::Dependents::new());
+    if !states.is_empty() {
+        lines.push("# then who needs whom: what needs others is stopped before them, and started after them".to_owned());
+        let needed_by =
+            |goal: &Goal| Command::new("Get-Service").parameter("Name", goal.name.as_str()).switch("DependentServices");
+        lines.extend(goals.iter().map(|goal| by_hand::line(&needed_by(goal))));
+    }
+    if goals.iter().any(|goal| goal.running == Some(false)) {
+        lines.push("# if something else runs and needs one that is to be stopped: stop nothing, and ask whose it is;".to_owned());
+        lines.push("# never with -Force, which would stop that, too".to_owned());
+    }
+    lines.extend(states.iter().map(by_hand::line));
+    lines
 }
 
 #[cfg(test)]
@@ -425,19 +514,37 @@ mod tests {
     }
 
     #[test]
+    fn a_way_back_is_to_what_each_service_was() {
+        let was = json!([
+            { "name": "A", "state": "running", "startup": "automatic_delayed" },
+            { "name": "B", "state": "stopped", "startup": "manual" },
+        ]);
+        let args = Args::read(&call(json!({ "as_before": was }))).unwrap_or_else(|why| panic!("{why}"));
+        let words: Vec<String> = args.goals(["a", "B"]).iter().map(Goal::words).collect();
+        assert_eq!(words, ["running, automatic_delayed", "stopped, manual"]);
+        assert_eq!((args.which.names.as_slice(), args.sets()), (["A".to_owned(), "B".to_owned()].as_slice(), (true, true)));
+        let beside = Args::read(&call(json!({ "as_before": was, "startup": "manual" })));
+        assert!(beside.is_err_and(|why| why.contains("`startup` has no place")));
+    }
+
+    #[test]
     fn what_is_bound_is_what_by_hand_names() {
         let mut call = call(json!({ "display_names": ["Chat*"], "state": "stopped", "startup": "disabled" }));
         let lines = Service.by_hand(&Hosts::default(), &call);
         assert!(lines[0].contains("-like 'Chat*'") && lines.last().is_some_and(|line| line.contains("'<name>'")), "{lines:?}");
         call.identity = identity("GC01", &Args::read(&call).map(|args| args.goals(["A", "B"])).unwrap_or_default());
         let lines = Service.by_hand(&Hosts::default(), &call);
+        let commands: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !line.starts_with('#')).collect();
         let expected = [
-            "# on the machine GC01",
             "Set-Service -Name 'A' -StartupType 'Disabled'",
-            "Stop-Service -Name 'A'",
             "Set-Service -Name 'B' -StartupType 'Disabled'",
+            "Get-Service -Name 'A' -DependentServices",
+            "Get-Service -Name 'B' -DependentServices",
+            "Stop-Service -Name 'A'",
             "Stop-Service -Name 'B'",
         ];
-        assert_eq!(lines, expected);
+        assert_eq!(lines[0], "# on the machine GC01");
+        assert_eq!(commands, expected);
+        assert!(lines.iter().any(|line| line.contains("never with -Force")), "{lines:?}");
     }
 }

@@ -20,6 +20,10 @@ use crate::remoting::psrp::ErrorRecord;
 
 /// Files beyond this are not read as text, in bytes.
 const LARGEST: u64 = 16 << 20;
+/// Nor beyond this as one array of bytes (`-Encoding Byte -Raw`).
+const LARGEST_RAW: u64 = 64 << 20;
+/// Nor beyond this byte by byte: each is an object of its own.
+const LARGEST_BYTES: u64 = 1 << 20;
 
 const ENCODING: Parameter = Parameter::new(
     "Encoding",
@@ -41,6 +45,7 @@ pub const CMDLETS: &[Cmdlet] = &[
             Parameter::new("Raw", Kind::Switch),
             Parameter::new("TotalCount", Kind::Number).also(&["First", "Head"]),
             Parameter::new("Tail", Kind::Number).also(&["Last"]),
+            Parameter::new("ReadCount", Kind::Number),
             ENCODING,
             FORCE,
         ],
@@ -92,8 +97,13 @@ fn get_content(stage: &mut Stage<'_>, bound: &Bound) -> Done {
             stage.report(denied("GetContentReaderUnauthorizedAccessError", &place.shown()))?;
             continue;
         }
-        if found.metadata.len() > LARGEST {
-            let message = format!("'{}' is larger than the lab reads as text.", place.shown());
+        let largest = match (encoding.as_str(), bound.is_on("Raw")) {
+            ("Byte", true) => LARGEST_RAW,
+            ("Byte", false) => LARGEST_BYTES,
+            _ => LARGEST,
+        };
+        if found.metadata.len() > largest {
+            let message = format!("'{}' is larger than the lab reads in this way.", place.shown());
             stage.report(about("GetContentReaderIOError", "ReadError", super::make::IO, message, &place.shown()))?;
             continue;
         }
@@ -104,20 +114,41 @@ fn get_content(stage: &mut Stage<'_>, bound: &Bound) -> Done {
                 continue;
             }
         };
-        let Some(text) = decode(&bytes, &encoding) else { return stage.report(unsupported(&encoding)) };
-        if bound.is_on("Raw") {
-            stage.output(text.into());
-            continue;
-        }
-        let lines: Vec<&str> = text.lines().collect();
-        let count = |name: &str| bound.number(name).map(|count| usize::try_from(count).unwrap_or(lines.len()));
-        let first = count("TotalCount").unwrap_or(lines.len());
-        let skipped = count("Tail").map_or(0, |tail| lines.len().saturating_sub(tail));
-        for line in lines.iter().take(first).skip(skipped) {
-            stage.output((*line).into());
-        }
+        let pieces: Vec<Value> = match (encoding.as_str(), bound.is_on("Raw")) {
+            // Of an empty file there is nothing to give.
+            ("Byte", true) if bytes.is_empty() => Vec::new(),
+            ("Byte", true) => vec![Value::Bytes(bytes)],
+            ("Byte", false) => within(bound, bytes.into_iter().map(Value::U8).collect()),
+            (_, raw) => {
+                let Some(text) = decode(&bytes, &encoding) else { return stage.report(unsupported(&encoding)) };
+                if raw {
+                    stage.output(text.into());
+                    continue;
+                }
+                within(bound, text.lines().map(Value::from).collect())
+            }
+        };
+        give(stage, pieces, bound.number("ReadCount").unwrap_or(1));
     }
     Ok(())
+}
+
+/// What `-TotalCount` and `-Tail` leave of the lines, or of the bytes.
+fn within(bound: &Bound, pieces: Vec<Value>) -> Vec<Value> {
+    let all = pieces.len();
+    let count = |name: &str| bound.number(name).map(|count| usize::try_from(count).unwrap_or(all));
+    let skipped = count("Tail").map_or(0, |tail| all.saturating_sub(tail));
+    pieces.into_iter().take(count("TotalCount").unwrap_or(all)).skip(skipped).collect()
+}
+
+/// One object each, or so many in an array; 0 is all in one.
+fn give(stage: &mut Stage<'_>, pieces: Vec<Value>, at_once: i64) {
+    match usize::try_from(at_once).unwrap_or(0) {
+        1 => pieces.into_iter().for_each(|piece| stage.output(piece)),
+        0 if pieces.is_empty() => {}
+        0 => stage.output(Value::array(pieces)),
+        many => pieces.chunks(many).for_each(|some| stage.output(Value::array(some.iter().cloned()))),
+    }
 }
 
 /// A mark at the beginning goes before what was asked for.

@@ -9,6 +9,7 @@ use crate::lab::windows::errors::about;
 use crate::lab::windows::machine::{Machine, same};
 use crate::lab::windows::wildcard::{Wildcard, is_pattern};
 use crate::remoting::clixml::{Content, Object, Property, Value};
+use crate::remoting::psrp::ErrorRecord;
 
 const UTILITY: &str = "Microsoft.PowerShell.Utility";
 const CORE: &str = "Microsoft.PowerShell.Core";
@@ -156,12 +157,7 @@ fn get_command(stage: &mut Stage<'_>, bound: &Bound) -> Done {
         let Ok(pattern) = Wildcard::powershell(&name) else { continue };
         let found: Vec<_> = all.iter().filter(|cmdlet| pattern.is_match(cmdlet.name)).collect();
         if found.is_empty() && !is_pattern(&name) {
-            let message = format!(
-                "The term '{name}' is not recognized as the name of a cmdlet, function, script file, or operable program. Check the \
-                 spelling of the name, or if a path was included, verify that the path is correct and try again."
-            );
-            let exception = "System.Management.Automation.CommandNotFoundException";
-            stage.report(about("CommandNotFoundException", "ObjectNotFound", exception, message, &name))?;
+            stage.report(no_such_command(&name))?;
         }
         for cmdlet in found {
             stage.output(command_info(cmdlet));
@@ -170,7 +166,18 @@ fn get_command(stage: &mut Stage<'_>, bound: &Bound) -> Done {
     Ok(())
 }
 
-fn command_info(cmdlet: &Cmdlet) -> Value {
+/// What a session says of a cmdlet that it does not have.
+pub(in crate::lab) fn no_such_command(name: &str) -> ErrorRecord {
+    let message = format!(
+        "The term '{name}' is not recognized as the name of a cmdlet, function, script file, or operable program. Check the \
+         spelling of the name, or if a path was included, verify that the path is correct and try again."
+    );
+    let exception = "System.Management.Automation.CommandNotFoundException";
+    about("CommandNotFoundException", "ObjectNotFound", exception, message, name)
+}
+
+/// A cmdlet as `Get-Command` shows it.
+pub(in crate::lab) fn command_info<Run>(cmdlet: &Cmdlet<Run>) -> Value {
     let (verb, noun) = cmdlet.name.split_once('-').unwrap_or((cmdlet.name, ""));
     let kind = Value::enumeration("System.Management.Automation.CommandTypes", "Cmdlet", 8);
     let visibility = Value::enumeration("System.Management.Automation.SessionStateEntryVisibility", "Public", 0);

@@ -1,15 +1,16 @@
 //! `Start-Service`, `Stop-Service`, `Restart-Service`, `Set-Service`.
 //!
 //! What the service control manager refuses it refuses with the texts of Windows; which of them a cmdlet reports, and with
-//! which id, is in Microsoft's published source of the cmdlets. A service that takes its time is pending meanwhile; a cmdlet
-//! that waits for it says so by [`Stage::busy`], and what it gives is what is known at the end of that time.
+//! which id, is in Microsoft's published source of the cmdlets. A cmdlet that waits for a service that takes its time says so
+//! by [`Stage::busy`], and what it gives is what is known at the end of that time. How long it waits has no limit.
 
 use std::time::Duration;
 
 use super::services::{MODULE, chosen, controller, shown, trouble};
 use crate::lab::windows::cmdlet::{Bound, Cmdlet, Done, Kind, Parameter, Stage};
 use crate::lab::windows::errors::about;
-use crate::lab::windows::machine::{Machine, Service, Start, State};
+use crate::lab::windows::machine::{Machine, Start, State};
+use crate::lab::windows::service_manager::{self, Refused, Stopping, Told};
 use crate::remoting::psrp::ErrorRecord;
 
 const START_MODES: Kind =
@@ -60,149 +61,51 @@ pub const CMDLETS: &[Cmdlet] = &[
     },
 ];
 
-/// How long a waiting cmdlet waits for a service before it gives up on it is no limit in PowerShell; a service that is told
-/// to do something else while it is pending refuses.
-const CANNOT_TAKE: &str = "The service cannot accept control messages at this time";
-
-/// What one service is told, and how that went.
-enum Told {
-    /// It does so, after this time.
-    Takes(Duration),
-    /// It was so already.
-    Already,
-    /// It was refused, and said so.
-    Refused,
-}
-
-fn now() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
-}
-
-/// Begins a change of state; without time to take it is done at once.
-fn begin(service: &mut Service, pending: State) -> Duration {
-    service.state = pending;
-    service.due = Some(now() + i64::from(service.slow_ms));
-    if service.slow_ms == 0 {
-        service.settle();
-    }
-    Duration::from_millis(service.slow_ms.into())
-}
-
-/// The number of a process that no service of the machine has.
-fn process(machine: &Machine) -> u32 {
-    machine.services.iter().map(|service| service.process).max().unwrap_or(0).max(1000) + 4
-}
-
-/// What keeps a service from starting: itself or one that it needs. `None`: nothing.
-fn hindrance(machine: &Machine, index: usize, depth: usize) -> Option<String> {
-    let service = &machine.services[index];
-    if matches!(service.state, State::Running | State::StartPending) {
-        return None;
-    }
-    if service.start == Start::Disabled {
-        return Some(
-            "The service cannot be started, either because it is disabled or because it has no enabled devices associated with it"
-                .to_owned(),
-        );
-    }
-    if service.state == State::StopPending {
-        return Some(CANNOT_TAKE.to_owned());
-    }
-    if depth > machine.services.len() {
-        return Some("Circular service dependency was specified".to_owned());
-    }
-    service.depends_on.iter().find_map(|needed| match machine.service(needed) {
-        None => Some("The dependency service does not exist or has been marked for deletion".to_owned()),
-        Some(needed) => {
-            hindrance(machine, needed, depth + 1).map(|_| "The dependency service or group failed to start".to_owned())
+/// Starts a service, and what it needs before it. `None`: it was refused, and that was reported.
+fn start_one(stage: &mut Stage<'_>, index: usize) -> Result<Option<Told>, ErrorRecord> {
+    match service_manager::start(stage.machine, index) {
+        Ok(told) => {
+            stage.wrote |= told != Told::Already;
+            Ok(Some(told))
         }
-    })
-}
-
-/// Starts a service, and what it needs before it.
-fn start_one(stage: &mut Stage<'_>, index: usize) -> Result<Told, ErrorRecord> {
-    let service = &stage.machine.services[index];
-    if matches!(service.state, State::Running | State::StartPending) {
-        return Ok(Told::Already);
-    }
-    if let Some(why) = hindrance(stage.machine, index, 0) {
-        let why = format!(
-            "Service '{{0}}' cannot be started due to the following error: Cannot start service {} on computer '.'. {why}",
-            service.name
-        );
-        let record = trouble(stage.machine, service, "CouldNotStartService", "OpenError", &why);
-        stage.report(record)?;
-        return Ok(Told::Refused);
-    }
-    Ok(Told::Takes(start_with_needed(stage, index)))
-}
-
-/// Nothing keeps it from starting: [`hindrance`] has been asked.
-fn start_with_needed(stage: &mut Stage<'_>, index: usize) -> Duration {
-    if matches!(stage.machine.services[index].state, State::Running | State::StartPending) {
-        return Duration::ZERO;
-    }
-    let needed = stage.machine.services[index].depends_on.clone();
-    let mut takes = Duration::ZERO;
-    for needed in needed.iter().filter_map(|name| stage.machine.service(name)).collect::<Vec<_>>() {
-        takes += start_with_needed(stage, needed);
-    }
-    let number = process(stage.machine);
-    stage.machine.services[index].process = number;
-    stage.wrote = true;
-    takes + begin(&mut stage.machine.services[index], State::StartPending)
-}
-
-/// Stops a service, with those that need it if `force` says so. Gives those that stop, in order.
-fn stop_one(stage: &mut Stage<'_>, index: usize, force: bool) -> Result<(Told, Vec<usize>), ErrorRecord> {
-    let service = stage.machine.services[index].clone();
-    let dependents = stage.machine.dependents(&service.name);
-    let active: Vec<usize> =
-        dependents.into_iter().filter(|index| stage.machine.services[*index].state != State::Stopped).collect();
-    if !active.is_empty() && !force {
-        let message =
-            "Cannot stop service '{0}' because it has dependent services. It can only be stopped if the Force flag is set.";
-        let record = trouble(stage.machine, &service, "ServiceHasDependentServices", "InvalidOperation", message);
-        stage.report(record)?;
-        return Ok((Told::Refused, Vec::new()));
-    }
-    if service.state == State::Stopped {
-        return Ok((Told::Already, vec![index]));
-    }
-    let mut takes = Duration::ZERO;
-    let mut stopped = Vec::new();
-    for one in active.into_iter().chain([index]) {
-        let each = &stage.machine.services[one];
-        if each.state == State::StopPending {
-            // .NET waits for what is on its way.
-            takes += remaining(each);
-            stopped.push(one);
-            continue;
-        }
-        if !each.takes_stop() {
-            let why = if each.state == State::StartPending {
-                CANNOT_TAKE
-            } else {
-                "The requested control is not valid for this service"
-            };
-            let message = format!(
-                "Service '{{0}}' cannot be stopped due to the following error: Cannot stop {} service on computer '.'. {why}",
-                each.name
+        Err(why) => {
+            let service = &stage.machine.services[index];
+            let why = format!(
+                "Service '{{0}}' cannot be started due to the following error: Cannot start service {} on computer '.'. {why}",
+                service.name
             );
-            let record = trouble(stage.machine, &service, "CouldNotStopService", "CloseError", &message);
+            let record = trouble(stage.machine, service, "CouldNotStartService", "OpenError", &why);
             stage.report(record)?;
-            return Ok((Told::Refused, stopped));
+            Ok(None)
         }
-        takes += begin(&mut stage.machine.services[one], State::StopPending);
-        stage.wrote = true;
-        stopped.push(one);
     }
-    Ok((Told::Takes(takes), stopped))
 }
 
-fn remaining(service: &Service) -> Duration {
-    let left = service.due.map_or(0, |due| due - now());
-    Duration::from_millis(u64::try_from(left).unwrap_or(0))
+/// Stops a service, with those that need it if `force` says so. Gives those that stop, in order. `None`: it was refused, and
+/// that was reported.
+fn stop_one(stage: &mut Stage<'_>, index: usize, force: bool) -> Result<(Option<Told>, Vec<usize>), ErrorRecord> {
+    let Stopping { told, stopped, wrote } = service_manager::stop(stage.machine, index, force);
+    stage.wrote |= wrote;
+    let refused = match told {
+        Ok(told) => return Ok((Some(told), stopped)),
+        Err(refused) => refused,
+    };
+    let (id, category, message) = match refused {
+        Refused::Needed => {
+            let message =
+                "Cannot stop service '{0}' because it has dependent services. It can only be stopped if the Force flag is set.";
+            ("ServiceHasDependentServices", "InvalidOperation", message.to_owned())
+        }
+        Refused::By { name, why } => {
+            let message = format!(
+                "Service '{{0}}' cannot be stopped due to the following error: Cannot stop {name} service on computer '.'. {why}"
+            );
+            ("CouldNotStopService", "CloseError", message)
+        }
+    };
+    let record = trouble(stage.machine, &stage.machine.services[index], id, category, &message);
+    stage.report(record)?;
+    Ok((None, stopped))
 }
 
 /// The services as they will be known to be when all that was waited for is over.
@@ -227,9 +130,9 @@ fn start(stage: &mut Stage<'_>, bound: &Bound) -> Done {
             continue;
         }
         match start_one(stage, index)? {
-            Told::Refused => continue,
-            Told::Already => {}
-            Told::Takes(takes) => waiting(stage, index, takes, "start"),
+            None => continue,
+            Some(Told::Already) => {}
+            Some(Told::Takes(takes)) => waiting(stage, index, takes, "start"),
         }
         pass(stage, bound, &[index], true);
     }
@@ -243,7 +146,7 @@ fn stop(stage: &mut Stage<'_>, bound: &Bound) -> Done {
         }
         let (told, stopped) = stop_one(stage, index, bound.is_on("Force"))?;
         let waits = !bound.is_on("NoWait");
-        if let Told::Takes(takes) = told
+        if let Some(Told::Takes(takes)) = told
             && waits
         {
             waiting(stage, index, takes, "stop");
@@ -259,7 +162,7 @@ fn restart(stage: &mut Stage<'_>, bound: &Bound) -> Done {
             continue;
         }
         let (told, stopped) = stop_one(stage, index, bound.is_on("Force"))?;
-        if let Told::Takes(takes) = told {
+        if let Some(Told::Takes(takes)) = told {
             waiting(stage, index, takes, "stop");
         }
         // A start comes after the stop that the cmdlet waited for. What needs the service comes after it.
@@ -267,7 +170,7 @@ fn restart(stage: &mut Stage<'_>, bound: &Bound) -> Done {
             stage.machine.services[*one].settle();
         }
         for one in stopped.into_iter().rev() {
-            if let Told::Takes(takes) = start_one(stage, one)? {
+            if let Some(Told::Takes(takes)) = start_one(stage, one)? {
                 waiting(stage, one, takes, "start");
                 pass(stage, bound, &[one], true);
             }
@@ -311,7 +214,7 @@ fn set(stage: &mut Stage<'_>, bound: &Bound) -> Done {
     }
     match (bound.text("Status"), stage.machine.services[index].state) {
         (Some("Running"), State::Stopped | State::StopPending) => {
-            if let Told::Takes(takes) = start_one(stage, index)? {
+            if let Some(Told::Takes(takes)) = start_one(stage, index)? {
                 waiting(stage, index, takes, "start");
             }
         }
@@ -322,7 +225,7 @@ fn set(stage: &mut Stage<'_>, bound: &Bound) -> Done {
                 let record = trouble(stage.machine, service, "ServiceHasDependentServicesNoForce", "InvalidOperation", message);
                 return stage.report(record);
             }
-            if let (Told::Takes(takes), _) = stop_one(stage, index, false)? {
+            if let (Some(Told::Takes(takes)), _) = stop_one(stage, index, false)? {
                 waiting(stage, index, takes, "stop");
             }
         }

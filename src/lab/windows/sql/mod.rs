@@ -24,4 +24,4 @@ mod value;
 mod world;
 
 pub use instance::{Instance, open};
-pub use world::{COMPLIANCE, INSTANCE, LEGACY, PERSISTENT_CHAT, create_databases};
+pub use world::{COMPLIANCE, INSTANCE, LEGACY, PERSISTENT_CHAT, create_databases, create_databases_of};

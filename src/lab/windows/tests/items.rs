@@ -252,6 +252,31 @@ fn text_is_written_and_read_in_the_encodings_of_windows() {
 }
 
 #[test]
+fn bytes_are_read_one_by_one_in_arrays_or_as_one_array_of_bytes() {
+    let mut world = World::fresh();
+    let real = world.machine("gc01").files.join("D/b");
+    fs::write(&real, [0, 255, 13, 10]).expect("written");
+    let get = || Command::new("Get-Content").argument("D:\\b").parameter("Encoding", "Byte");
+    let bytes = [0_u8, 255, 13, 10].map(Value::U8);
+    assert_eq!(world.on("gc01", get()).fine(), bytes.iter().collect::<Vec<_>>());
+    assert_eq!(world.on("gc01", get().parameter("ReadCount", 0)).only(), &Value::array(bytes.clone()));
+    let ran = world.on("gc01", get().parameter("ReadCount", 3));
+    assert_eq!(ran.fine(), [&Value::array(bytes[..3].to_vec()), &Value::array(bytes[3..].to_vec())]);
+    assert_eq!(world.on("gc01", get().parameter("Tail", 1)).only(), &bytes[3]);
+    assert_eq!(world.on("gc01", get().switch("Raw")).only(), &Value::Bytes(vec![0, 255, 13, 10]));
+    // What is read at once comes in an array, be it one thing only.
+    let ran = world.on("gc01", get().switch("Raw").parameter("ReadCount", 0));
+    assert_eq!(ran.only(), &Value::array([Value::Bytes(vec![0, 255, 13, 10])]));
+    // Larger than is read byte by byte, and than as text.
+    fs::write(&real, vec![7; 17 << 20]).expect("written");
+    assert_eq!(world.on("gc01", get().switch("Raw")).only().as_bytes().map(<[u8]>::len), Some(17 << 20));
+    let class = "Microsoft.PowerShell.Commands.GetContentCommand";
+    assert_eq!(world.on("gc01", get()).ids(), [format!("GetContentReaderIOError,{class}")]);
+    fs::write(&real, []).expect("written");
+    assert!(world.on("gc01", get().switch("Raw")).fine().is_empty() && world.on("gc01", get()).fine().is_empty());
+}
+
+#[test]
 fn hashes_are_those_that_others_compute() {
     let mut world = World::fresh();
     let write =

@@ -18,8 +18,10 @@ CREATE TABLE tblRoleType (rtypeID int NOT NULL PRIMARY KEY, rtypeDesc nvarchar(2
 CREATE TABLE tblPrincipalRole (prinRoleNodeID int NOT NULL REFERENCES tblNode, prinRolePrinID int NOT NULL REFERENCES tblPrincipal,
     prinRoleTypeID int NOT NULL REFERENCES tblRoleType, prinRoleUpdatedBy int NOT NULL, PRIMARY KEY (prinRoleNodeID, prinRolePrinID, prinRoleTypeID));
 CREATE TABLE tblScopePrincipal (scopeNodeID int NOT NULL REFERENCES tblNode, scopePrinID int NOT NULL REFERENCES tblPrincipal, PRIMARY KEY (scopeNodeID, scopePrinID));
+CREATE TABLE tblPrincipalAffiliations (principalID int NOT NULL REFERENCES tblPrincipal, affiliationID int NOT NULL REFERENCES tblPrincipal,
+    [index] int NOT NULL, updatedBy int NOT NULL, PRIMARY KEY (principalID, [index], affiliationID)) WITHOUT ROWID;
 CREATE TABLE tblChat (channelId int NOT NULL, chatId bigint NOT NULL, chatDate bigint NOT NULL, userId int NOT NULL, isAlert bit NOT NULL,
-    content \"nvarchar(max)\" NOT NULL, rtf \"varchar(max)\", PRIMARY KEY (channelId, chatId));
+    content \"nvarchar(max)\" NOT NULL, rtf \"varchar(max)\", PRIMARY KEY (channelId, chatId)) WITHOUT ROWID;
 CREATE TABLE tblServerIdentity (serverID int NOT NULL PRIMARY KEY, serverAddress nvarchar(256) NOT NULL, serverLastPingTime datetime);
 CREATE TABLE tblAdminLock (lockID int NOT NULL PRIMARY KEY, lockOwner nvarchar(256), lockExpires datetime);
 INSERT INTO tblPrincipalType VALUES (1, 'Any', 0, 0), (2, 'AnyUser', 0, 1), (3, 'AnyGroup', 0, 0), (4, 'SystemUser', 1, 0), (5, 'User', 0, 1),
@@ -59,4 +61,23 @@ pub fn fill(connection: &mut Connection) -> Result<()> {
 /// SQLite's.
 pub fn fill_compliance(connection: &mut Connection) -> Result<()> {
     within(connection, COMPLIANCE)
+}
+
+/// Rooms of a pool that has work of its own, and what was said in them.
+const OTHER: &str = "
+INSERT INTO tblNode VALUES (2, '5f2d1c4e-0000-4000-8000-0000000000a2', 1, 1, 'Legal', 'Matters of law', 0, 1, 1, 0, 4, 3, NULL, 1, 635000000000000000, 1, 635000000000000000);
+INSERT INTO tblNode (nodeGuid, parentID, nodeType, nodeName, nodeDesc, invite, logged, filePost, disabled, behavior, visibility, nodeAddedBy, nodeAddedOn, nodeUpdatedBy, nodeUpdatedOn)
+    SELECT '5f2d1c4e-0000-4000-8000-0000000000b' || value, 2, 0, 'Contracts ' || value, '', NULL, 1, 1, 0, 4, 3, 1, 635000000000000000, 1, 635000000000000000
+    FROM json_each('[1,2,3]');
+INSERT INTO tblChat SELECT nodeID, value, 635000000000000000 + value * 600000000, 1, 0, 'Clause ' || value || ' is agreed', NULL
+    FROM tblNode CROSS JOIN json_each('[1,2,3,4,5,6,7,8,9,10]') WHERE nodeType = 0;
+";
+
+/// Makes the content database of another pool, which has rooms already.
+///
+/// # Errors
+/// SQLite's.
+pub fn fill_other(connection: &mut Connection) -> Result<()> {
+    within(connection, SCHEMA)?;
+    within(connection, OTHER)
 }

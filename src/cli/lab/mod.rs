@@ -1,5 +1,8 @@
 //! `relevo lab …`: the stand-in for all targets. Starts it, ends it, looks into it, and asks it to misbehave.
 
+mod fault;
+mod set;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -11,10 +14,11 @@ use crate::lab::audit::{self, Line};
 use crate::lab::contoso::{ACCOUNTS, CONTROLLERS};
 use crate::lab::control::{self, Order};
 use crate::lab::directory::well_known::{DOMAIN, REALM};
-use crate::lab::fault::{CALLS, Effect, Rule};
-use crate::lab::files::{Files, Running, Trouble};
+use crate::lab::files::{Files, Trouble};
+use crate::lab::kind::Kind;
+use crate::lab::lync::contoso::FRONT_ENDS;
+use crate::lab::running::Running;
 use crate::lab::{process, samba, serve};
-use crate::time::Span;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -32,6 +36,9 @@ enum Verb {
         /// What answers LDAP; a folder keeps what it began with, `embedded` if nothing is said
         #[arg(long, value_enum)]
         directory: Option<Directory>,
+        /// What its worlds move from; a folder keeps what it began with, `lync2010` if nothing is said
+        #[arg(long, value_enum)]
+        world: Option<World>,
     },
     /// End the lab's process; its world stays on disk
     Down,
@@ -53,7 +60,9 @@ enum Verb {
         format: Format,
     },
     /// Ask the lab to misbehave
-    Fault(FaultArgs),
+    Fault(fault::Args),
+    /// Set something in the world: a mistake or a circumstance to try a plan with
+    Set(set::Args),
     /// Copy the world
     Snapshot {
         /// The copy's name
@@ -66,13 +75,11 @@ enum Verb {
     },
     /// The lab's process
     #[command(hide = true)]
-    Serve,
-}
-
-#[derive(Debug, clap::Args)]
-struct FaultArgs {
-    #[command(subcommand)]
-    fault: Fault,
+    Serve {
+        /// Become Samba's first process, not that of the hosts
+        #[arg(long)]
+        samba: bool,
+    },
 }
 
 /// What a lab's domain controllers are.
@@ -84,100 +91,22 @@ enum Directory {
     Samba,
 }
 
-/// Which operations a fault is for.
-#[derive(Debug, clap::Args)]
-struct Which {
-    /// Only this operation: add, modify, delete, modifydn, search, compare, bind or extended; on hosts a cmdlet, such as
-    /// Stop-Service, or Create, Command, Send, Receive, Signal, Delete, Enumerate
-    #[arg(long)]
-    operation: Option<String>,
-    /// Only on this object: a DN or `<GUID=…>`
-    #[arg(long)]
-    dn: Option<String>,
-    /// Only on this domain controller
-    #[arg(long)]
-    dc: Option<String>,
-    /// Only on this Windows host, such as gc01
-    #[arg(long, conflicts_with_all = ["dn", "dc"], value_name = "HOST")]
-    on: Option<String>,
-    /// For so many operations; 0 until `clear`
-    #[arg(long, default_value_t = 1)]
-    times: u32,
+/// What a lab's worlds move from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum World {
+    /// Group Chat of Lync Server 2010
+    Lync2010,
+    /// Group Chat of Office Communications Server 2007 R2
+    Ocs2007r2,
 }
 
-#[derive(Debug, clap::Subcommand)]
-enum Fault {
-    /// Do it, and close the connection before the answer
-    AnswerLost(Which),
-    /// Close the connection and never do it; on hosts only
-    RequestLost(Which),
-    /// Do it, and close the connection in the middle of the answer; on hosts only
-    AnswerCut(Which),
-    /// Do it, and answer with what is no answer; on hosts only
-    AnswerGarbled(Which),
-    /// Wait so long before it is done
-    Delay {
-        /// How long
-        length: Span,
-        #[command(flatten)]
-        which: Which,
-    },
-    /// Do it at once, and wait so long before the answer
-    AnswerLate {
-        /// How long
-        length: Span,
-        #[command(flatten)]
-        which: Which,
-    },
-    /// Refuse it with this LDAP result code; on hosts, by an error with this number
-    Refuse {
-        /// The code, such as 50, 51 or 53; on hosts such as 5
-        code: u32,
-        #[command(flatten)]
-        which: Which,
-    },
-    /// Let a domain controller take nothing from the others
-    HoldReplication {
-        /// Which
-        dc: String,
-    },
-    /// Let it take everything again
-    ReleaseReplication {
-        /// Which
-        dc: String,
-    },
-    /// How long a change takes to the other domain controllers
-    ReplicationDelay {
-        /// How long
-        length: Span,
-    },
-    /// Let a domain controller not answer
-    StopDc {
-        /// Which
-        dc: String,
-    },
-    /// Let it answer again
-    StartDc {
-        /// Which
-        dc: String,
-    },
-    /// Let a Windows host not answer; its shells are gone
-    StopHost {
-        /// Which
-        host: String,
-    },
-    /// Let it answer again
-    StartHost {
-        /// Which
-        host: String,
-    },
-    /// Let a Windows host refuse every logon over TLS without a channel binding
-    DemandBinding {
-        /// Which
-        host: String,
-    },
-    /// End all faults
-    Clear,
+impl From<World> for Kind {
+    fn from(world: World) -> Kind {
+        match world {
+            World::Lync2010 => Kind::Lync2010,
+            World::Ocs2007r2 => Kind::Ocs2007R2,
+        }
+    }
 }
 
 impl From<Trouble> for Failure {
@@ -190,7 +119,7 @@ impl From<Trouble> for Failure {
 pub fn lab(args: &Args) -> Result {
     let files = folder(args.dir.as_ref())?;
     match &args.verb {
-        Verb::Up { directory } => up(&files, *directory),
+        Verb::Up { directory, world } => up(&files, *directory, world.map(Kind::from)),
         Verb::Down => {
             let stop = if samba::is(&files) { samba::stop } else { process::stop };
             let was_up = stop(&files).map_err(Failure::from)?;
@@ -207,20 +136,23 @@ pub fn lab(args: &Args) -> Result {
             outln!("the lab in {} has a fresh world", files.dir().display());
             Ok(Exit::Done)
         }
-        Verb::Fault(_) | Verb::Snapshot { .. } | Verb::Restore { .. } if samba::is(&files) => {
-            let message = format!(
-                "the lab in {} is one with Samba's directory, which knows no faults and no copies",
-                files.dir().display()
-            );
-            let hint = "the embedded directory does: `relevo lab up` with another `--dir`";
-            Err(Failure::new(Exit::Refused, message).hint(hint).into())
+        Verb::Snapshot { .. } | Verb::Restore { .. } if samba::is(&files) => {
+            Err(only_embedded(&files, "which knows no copies").into())
         }
         Verb::Info { format } => info(&files, *format),
         Verb::Audit { writes, format } => show_audit(&files, *writes, *format),
         Verb::Fault(args) => {
-            let order = order_of(&args.fault)?;
+            let order = args.order()?;
+            if samba::is(&files) && !order.is_for_hosts() {
+                return Err(only_embedded(&files, "which knows no faults; its hosts do, by `--on HOST`").into());
+            }
             tell(&files, &order, || Err(down(&files)))?;
             outln!("the lab will");
+            Ok(Exit::Done)
+        }
+        Verb::Set(args) => {
+            tell(&files, &Order::Set { setting: args.setting() }, || Err(down(&files)))?;
+            outln!("it is set; `relevo lab reset` ends it");
             Ok(Exit::Done)
         }
         Verb::Snapshot { name } => {
@@ -233,9 +165,9 @@ pub fn lab(args: &Args) -> Result {
             outln!("the world is that of `{name}`");
             Ok(Exit::Done)
         }
-        Verb::Serve => {
+        Verb::Serve { samba } => {
             process::become_own_session();
-            if samba::is(&files) {
+            if *samba {
                 samba::become_samba(&files).map_err(Failure::from)?;
                 return Ok(Exit::Done);
             }
@@ -243,6 +175,12 @@ pub fn lab(args: &Args) -> Result {
             Ok(Exit::Done)
         }
     }
+}
+
+/// What is refused where Samba is the directory.
+fn only_embedded(files: &Files, what: &str) -> Failure {
+    let message = format!("the lab in {} is one with Samba's directory, {what}", files.dir().display());
+    Failure::new(Exit::Refused, message).hint("the embedded directory does: `relevo lab up` with another `--dir`")
 }
 
 /// The lab's folder: the one that was named, or the usual one.
@@ -256,8 +194,7 @@ pub fn folder(dir: Option<&PathBuf>) -> anyhow::Result<Files> {
 /// Starts the lab if it is not up.
 pub fn start(files: &Files) -> anyhow::Result<Running> {
     let program = std::env::current_exe()?;
-    let running =
-        if samba::is(files) { samba::start(files, &program, &common::me().name) } else { process::start(files, &program) };
+    let running = if samba::is(files) { samba::start(files, &program) } else { process::start(files, &program) };
     Ok(running.map_err(Failure::from)?)
 }
 
@@ -301,13 +238,33 @@ fn address(files: &Files) -> &'static str {
     if samba::is(files) { samba::ADDRESS } else { "127.0.0.1" }
 }
 
-fn up(files: &Files, directory: Option<Directory>) -> Result {
+/// Sees to it that the folder's worlds are of this kind.
+fn remember(files: &Files, kind: Kind, directory: Option<Directory>) -> anyhow::Result<()> {
+    let another = "`--dir DIR` names a folder for another lab";
+    if samba::is(files) || directory == Some(Directory::Samba) {
+        let message = "a lab with Samba's directory has no Group Chat servers, so it is of no kind";
+        return Err(Failure::new(Exit::Refused, message).hint(another).into());
+    }
+    if files.kind() == kind {
+        return Ok(());
+    }
+    if files.has_world() {
+        let message = format!("the world in {} moves from `{}`, not from `{kind}`", files.dir().display(), files.kind());
+        return Err(Failure::new(Exit::Refused, message).hint(another).into());
+    }
+    Ok(files.set_kind(kind).map_err(Failure::from)?)
+}
+
+fn up(files: &Files, directory: Option<Directory>, world: Option<Kind>) -> Result {
+    if let Some(kind) = world {
+        remember(files, kind, directory)?;
+    }
     if directory == Some(Directory::Embedded) && samba::is(files) {
         let message = format!("{} holds a lab with Samba's directory", files.dir().display());
         return Err(Failure::new(Exit::Refused, message).hint("`--dir DIR` names a folder for another lab").into());
     }
     let running = if directory == Some(Directory::Samba) {
-        samba::start(files, &std::env::current_exe()?, &common::me().name).map_err(Failure::from)?
+        samba::start(files, &std::env::current_exe()?).map_err(Failure::from)?
     } else {
         start(files)?
     };
@@ -327,7 +284,13 @@ fn up(files: &Files, directory: Option<Directory>) -> Result {
         );
     }
     for (name, ports) in &running.hosts {
-        outln!("  {name}.{REALM}  https://{address}:{}/wsman  http://{address}:{}/wsman (sealed)", ports.https, ports.http);
+        outln!("  {name}.{REALM}  https://127.0.0.1:{}/wsman  http://127.0.0.1:{}/wsman (sealed)", ports.https, ports.http);
+        if ports.lync != 0 {
+            outln!("  {name}.{REALM}  https://127.0.0.1:{}/OcsPowerShell (Lync)", ports.lync);
+        }
+        if ports.sip != 0 {
+            outln!("  {FRONT_ENDS}  127.0.0.1:{} (SIP over TLS, for clients)", ports.sip);
+        }
     }
     outln!("accounts (password in {dir}/NAME.password):");
     for (name, what) in ACCOUNTS {
@@ -355,8 +318,15 @@ fn info(files: &Files, format: Format) -> Result {
     let of_samba = samba::is(files);
     let running = if of_samba { samba::up(files) } else { process::up(files) };
     let state = match &running {
-        Some(running) if of_samba => json!({ "pid": running.pid, "ports": running.ports }),
-        Some(running) => control::order(running, &Order::Info).map_err(Failure::from)?.unwrap_or(Value::Null),
+        Some(running) => {
+            let mut state = control::order(running, &Order::Info).map_err(Failure::from)?.unwrap_or(Value::Null);
+            // The process of the hosts is another one.
+            if of_samba && state.is_object() {
+                state["hosts_pid"] = state["pid"].take();
+                state["pid"] = json!(running.pid);
+            }
+            state
+        }
         None => Value::Null,
     };
     if format == Format::Json {
@@ -367,6 +337,7 @@ fn info(files: &Files, format: Format) -> Result {
         common::print_json(&json!({
             "up": running.is_some(),
             "directory": if of_samba { "samba" } else { "embedded" },
+            "world": files.kind().to_string(),
             "dir": files.dir(),
             "ca": files.ca(),
             "targets": files.targets(),
@@ -380,23 +351,24 @@ fn info(files: &Files, format: Format) -> Result {
     }
     let Some(running) = running else {
         let world = if files.has_world() || of_samba && samba::has_world(files) { "; its world is on disk" } else { "" };
+        if of_samba && samba::is_running(files) {
+            outln!("a part of the lab in {} is down; `relevo lab up` starts it", files.dir().display());
+            return Ok(Exit::Done);
+        }
         outln!("no lab is up in {}{world}", files.dir().display());
         return Ok(Exit::Done);
     };
     outln!("the lab is up in {} (process {})", files.dir().display(), running.pid);
-    if of_samba {
-        outln!("  Samba's directory, which knows no faults; targets: {}", files.targets().display());
-        for (name, ports) in &running.ports {
-            outln!("  {name}.{REALM}  ldaps://{}:{}", samba::ADDRESS, ports.ldaps);
-        }
-        return Ok(Exit::Done);
-    }
     let named = |key: &str| {
         let list = state["faults"][key].as_array().into_iter().flatten().filter_map(Value::as_str);
         list.map(str::to_owned).collect::<Vec<_>>()
     };
     let (stopped, held) = (named("stopped"), named("held"));
     for (name, ports) in &running.ports {
+        if of_samba {
+            outln!("  {name}.{REALM}  ldaps://{}:{}  Samba's directory, which knows no faults", samba::ADDRESS, ports.ldaps);
+            continue;
+        }
         let mut notes = format!("{} objects", state["objects"][name]);
         if stopped.contains(name) {
             notes.push_str(", stopped");
@@ -412,6 +384,9 @@ fn info(files: &Files, format: Format) -> Result {
             notes.push_str(", stopped");
         }
         outln!("  {name}.{REALM}  https://127.0.0.1:{}/wsman  {notes}", ports.https);
+        if ports.lync != 0 {
+            outln!("  {name}.{REALM}  https://127.0.0.1:{}/OcsPowerShell", ports.lync);
+        }
     }
     let rules = state["faults"]["rules"].as_array().map_or(0, Vec::len);
     outln!("  {rules} faults wait for an operation; targets: {}", files.targets().display());
@@ -419,11 +394,15 @@ fn info(files: &Files, format: Format) -> Result {
 }
 
 fn show_audit(files: &Files, writes: bool, format: Format) -> Result {
-    let lines = if samba::is(files) { samba::audit(files) } else { audit::read(&files.audit()) }.map_err(Failure::from)?;
+    let mut lines = audit::read(&files.audit()).map_err(Failure::from)?;
+    if samba::is(files) {
+        lines.extend(samba::audit(files).map_err(Failure::from)?);
+        lines.sort_by_key(|line| line.time.parse::<jiff::Timestamp>().unwrap_or_default());
+    }
     for line in lines.iter().filter(|line| !writes || line.wrote) {
         match format {
             Format::Json => outln!("{}", serde_json::to_string(line)?),
-            Format::Text => outln!("{}", crate::view::escape::line(&words(line))),
+            Format::Text => outln!("{}", crate::foreign::line(&words(line))),
         }
     }
     Ok(Exit::Done)
@@ -434,66 +413,4 @@ fn words(line: &Line) -> String {
     let about = line.dn.as_deref().unwrap_or(&line.name);
     let guid = line.guid.as_deref().map(|guid| format!(" {guid}")).unwrap_or_default();
     format!("{} {} {} {}: {} {about}{guid}{lost}", line.time, line.dc, line.account, line.operation, line.code)
-}
-
-fn order_of(fault: &Fault) -> anyhow::Result<Order> {
-    const OPERATIONS: [&str; 8] = ["add", "modify", "delete", "modifydn", "search", "compare", "bind", "extended"];
-    let rule = |effect: Effect, which: &Which| {
-        let operation = which.operation.as_deref();
-        // `Verb-Noun` is a cmdlet; whether there is one of that name is for the host to say.
-        let of_host = which.on.is_some() || operation.is_some_and(|name| name.contains('-'));
-        if let Some(operation) = operation {
-            let (known, all) = if which.on.is_some() {
-                let is_call = CALLS.iter().any(|call| call.eq_ignore_ascii_case(operation));
-                (
-                    operation.contains('-') || operation == "script" || is_call,
-                    format!("cmdlets such as Stop-Service, `script`, {}", CALLS.join(", ")),
-                )
-            } else {
-                (of_host || OPERATIONS.contains(&operation), format!("{}; with `--on HOST` any cmdlet", OPERATIONS.join(", ")))
-            };
-            if !known {
-                let what = if of_host { "operation of the lab's hosts" } else { "LDAP operation of the lab" };
-                let failure = Failure::new(Exit::Usage, format!("`{operation}` is no {what}"));
-                return Err(failure.hint(format!("there are {all}")));
-            }
-        }
-        if of_host && (which.dc.is_some() || which.dn.is_some()) {
-            let failure = Failure::new(Exit::Usage, "`--dc` and `--dn` belong to operations of the directory");
-            return Err(failure.hint("`--on HOST` names a Windows host"));
-        }
-        if !of_host && matches!(effect, Effect::RequestLost | Effect::AnswerCut | Effect::AnswerGarbled) {
-            let failure = Failure::new(Exit::Usage, "only Windows hosts misbehave like this");
-            return Err(failure.hint("`--on HOST` names one, `--operation Stop-Service` a cmdlet on whatever host"));
-        }
-        let left = Some(which.times).filter(|times| *times > 0);
-        Ok(Order::Fault {
-            rule: Rule {
-                effect,
-                operation: which.operation.clone(),
-                dn: which.dn.clone(),
-                dc: which.dc.clone(),
-                host: which.on.clone(),
-                left,
-            },
-        })
-    };
-    Ok(match fault {
-        Fault::AnswerLost(which) => rule(Effect::AnswerLost, which)?,
-        Fault::RequestLost(which) => rule(Effect::RequestLost, which)?,
-        Fault::AnswerCut(which) => rule(Effect::AnswerCut, which)?,
-        Fault::AnswerGarbled(which) => rule(Effect::AnswerGarbled, which)?,
-        Fault::Delay { length, which } => rule(Effect::Delay(*length), which)?,
-        Fault::AnswerLate { length, which } => rule(Effect::AnswerLate(*length), which)?,
-        Fault::Refuse { code, which } => rule(Effect::Refuse(*code), which)?,
-        Fault::HoldReplication { dc } => Order::Hold { dc: dc.clone() },
-        Fault::ReleaseReplication { dc } => Order::Release { dc: dc.clone() },
-        Fault::ReplicationDelay { length } => Order::ReplicationDelay { delay: *length },
-        Fault::StopDc { dc } => Order::Stop { dc: dc.clone() },
-        Fault::StartDc { dc } => Order::Start { dc: dc.clone() },
-        Fault::StopHost { host } => Order::StopHost { host: host.clone() },
-        Fault::StartHost { host } => Order::StartHost { host: host.clone() },
-        Fault::DemandBinding { host } => Order::DemandBinding { host: host.clone() },
-        Fault::Clear => Order::Clear,
-    })
 }

@@ -1,0 +1,112 @@
+//! Killed at any moment of the weekend, and resumed.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::world::{Weekend, plan};
+
+/// Kills in all.
+const KILLS: usize = 200;
+/// Kills of one weekend, at most.
+const EACH: usize = 20;
+
+/// Numbers that look random and come again with the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Runs relevo and kills it after so long, unless it ends before. Its exit code, if it ended.
+fn killed_after(weekend: &Weekend, arguments: &[String], longest: Option<Duration>) -> Option<i32> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_relevo"))
+        .args(arguments)
+        .env("RELEVO_LAB", weekend.lab.dir())
+        .current_dir(weekend.lab.folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status.code().unwrap_or(-1));
+        }
+        if longest.is_some_and(|longest| begun.elapsed() >= longest) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(5), "it hangs: {arguments:?}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn killed_two_hundred_times_over_its_duration_the_weekend_ends_as_if_nothing_had_been() {
+    let given = std::env::var("RELEVO_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given
+        .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_secs()));
+    println!("RELEVO_SEED={seed}");
+    let mut random = Random(seed.max(1));
+    let weekend = Weekend::new();
+    weekend.lab.relevo(&["lab", "snapshot", "fresh"]).exits(0);
+    let begun = Instant::now();
+    weekend.run(&[]).exits(0);
+    let whole = u64::try_from(begun.elapsed().as_millis()).unwrap().max(500);
+    let mut kills = 0;
+    let mut round = 0;
+    while kills < KILLS {
+        round += 1;
+        weekend.lab.relevo(&["lab", "restore", "fresh"]).exits(0);
+        let from = weekend.lab.audit().len();
+        let folder = weekend.lab.folder.path().join(format!("killed-{round}"));
+        let runs = folder.display().to_string();
+        let mut arguments: Vec<String> =
+            ["run", &plan("weekend"), "--lab=keep", "--go", "--runs", &runs].map(str::to_owned).to_vec();
+        let mut own = 0;
+        loop {
+            // As long as the weekend has not ended, a kill may come anywhere in what is left of it.
+            let longest = (own < EACH).then(|| Duration::from_millis(random.below(whole / 4)));
+            match killed_after(&weekend, &arguments, longest) {
+                Some(code) => {
+                    assert_eq!(code, 0, "round {round}, after {own} kills (RELEVO_SEED={seed}); {arguments:?}");
+                    break;
+                }
+                None => own += 1,
+            }
+            let is_there = std::fs::read_dir(&folder)
+                .is_ok_and(|mut entries| entries.any(|entry| entry.unwrap().path().join("head").exists()));
+            if is_there {
+                arguments = ["resume", "--yes", "--go", "--runs", &runs].map(str::to_owned).to_vec();
+            }
+        }
+        kills += own;
+        println!("round {round}: {own} kills");
+        weekend.assert_monday();
+        // Half an import may have been put back and made again; the numbers above tell that it counts once.
+        assert_each_once_but_the_import(&weekend, from);
+    }
+}
+
+fn assert_each_once_but_the_import(weekend: &Weekend, from: usize) {
+    let all = weekend.effects_since(from);
+    let count = |operation: &str| weekend.count_since(from, operation);
+    assert_eq!(count("delete"), 1, "{all:#?}");
+    assert_eq!(count("New-CsPersistentChatEndpoint"), 1, "{all:#?}");
+    assert_eq!(count("Backup-SqlDatabase"), 2, "{all:#?}");
+    assert_eq!(count("Import-CsPersistentChatData"), 1 + count("Restore-SqlDatabase"), "{all:#?}");
+    for operation in ["Stop-Service", "Set-Service"] {
+        let mut names: Vec<&String> = all.iter().filter(|line| line.split(' ').nth(1) == Some(operation)).collect();
+        let total = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), total, "{operation} twice: {all:#?}");
+    }
+}
