@@ -11,12 +11,14 @@ use super::text::{count, distance, full, list, moment, pad, span, width, wrap};
 use super::{answers, next};
 use crate::foreign::{line, lines};
 use crate::plan::action::{Effect, UndoGrade};
-use crate::plan::{Gate, OnFailure, Plan, Step, StepIx, Work};
+use crate::plan::{Gate, OnFailure, Plan, Step, StepIx, Work, graph};
 use crate::run::state::{GateState, ManualState, RunState, StepState};
 use crate::time::Timestamp;
 
 /// Up to so many identities behind a gate are listed.
 const IDENTITIES: usize = 4;
+/// Up to so many skipped steps before a gate are listed.
+const SKIPPED: usize = 6;
 
 /// The question that a step puts to a person, or `None` if it puts none.
 #[must_use]
@@ -50,6 +52,9 @@ fn at_gate(state: &RunState, step: &Step, gate: &Gate, at: &GateState, now: Time
         }
         None => {}
     }
+    for (n, words) in skipped_before(state, step).iter().enumerate() {
+        block.field(if n == 0 { "skipped" } else { "" }, words);
+    }
     for (n, identity) in at.behind.iter().take(IDENTITIES).enumerate() {
         block.field(if n == 0 { "behind it" } else { "" }, identity);
     }
@@ -63,6 +68,22 @@ fn at_gate(state: &RunState, step: &Step, gate: &Gate, at: &GateState, now: Time
     }
     block.answer(&next::decide(run, &step.id, "no-go"), "ends the run here; what is in flight ends first");
     block.end()
+}
+
+/// The steps before this one that a person left out, with the reason: what is asked may rest on what they would have proved.
+fn skipped_before(state: &RunState, step: &Step) -> Vec<String> {
+    let Some(ix) = state.plan.find(step.id.as_str()) else { return Vec::new() };
+    let words = |ix: StepIx| match state.step(ix) {
+        StepState::Skipped { by, reason } => Some(format!("{} by {}: {reason}", state.plan.step(ix).id, who(by))),
+        _ => None,
+    };
+    let mut all: Vec<String> = graph::all_needs(&state.plan, ix).into_iter().filter_map(words).collect();
+    if all.len() > SKIPPED {
+        let more = all.len() - SKIPPED;
+        all.truncate(SKIPPED);
+        all.push(format!("and {more} more; `relevo status` lists them"));
+    }
+    all
 }
 
 fn at_manual(state: &RunState, step: &Step, at: &ManualState, now: Timestamp, page: &Page) -> String {
@@ -401,6 +422,17 @@ mod tests {
 └───────────────────────────────────────────────────────────────────────────────
 "
         );
+    }
+
+    #[test]
+    fn a_gate_names_what_was_left_out_before_it_and_why() {
+        let mut state = waiting();
+        let skipped = |reason: &str| StepState::Skipped { by: person("carmen"), reason: reason.to_owned() };
+        state.put("import", skipped("the report explains\u{1b} one message"));
+        state.put("delete-user", skipped("behind the gate"));
+        let text = ask(&state, "delete-ok", 100);
+        assert!(text.contains("│ skipped      import by carmen: the report explains\\u{1b} one message\n"), "{text}");
+        assert_eq!(text.matches("by carmen").count(), 1, "{text}");
     }
 
     #[test]
