@@ -177,17 +177,30 @@ impl Seen {
         self.all.iter().filter(|contact| self.is_of_pool(contact) && !contact.has(address)).collect()
     }
 
+    /// A contact that shows no address. Which properties contacts have is not documented: if the address is under another name,
+    /// nothing that is read of them says who has it.
+    #[must_use]
+    pub fn mute(&self) -> Option<&Contact> {
+        self.all.iter().find(|contact| contact.address.is_none())
+    }
+
     /// Whether the endpoint is there.
     ///
     /// - *Done*: exactly one contact has the address, our pool counts it to itself, and no user has the address.
     /// - *Not done*: nobody has it.
     /// - *Conflict*: anybody else has it.
+    /// - *Unknown*: nobody is seen to have it, and a contact shows no address.
     #[must_use]
     pub fn judge(&self, address: &SipAddress, pool: &str) -> Judged {
         let ours = self.with(address);
         let judged = |verdict, seen: String, contact: Option<&Contact>| Judged { verdict, seen, contact: contact.cloned() };
         let users = self.users.iter().map(|dn| format!("`{}`", cs::shown(dn))).collect::<Vec<_>>().join(", ");
         match (ours.as_slice(), self.users.is_empty()) {
+            ([], true) if self.mute().is_some() => {
+                let identity = self.mute().map_or("", |contact| contact.identity.as_str());
+                let seen = format!("the contact `{}` shows no address, so that nobody can tell who has which", cs::shown(identity));
+                judged(Verdict::Unknown, seen, None)
+            }
             ([], true) => {
                 let others: Vec<String> = self.others(address).into_iter().map(Contact::words).collect();
                 let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };

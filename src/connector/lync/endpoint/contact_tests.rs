@@ -49,6 +49,17 @@ fn an_address_that_anybody_else_holds_is_a_conflict_that_names_the_holder() {
 }
 
 #[test]
+fn while_a_contact_shows_no_address_nobody_is_said_to_have_none() {
+    let mute = Contact::read(&Value::custom([("Identity", "CN={4}"), ("PrimaryUri", "sip:ocschat@contoso.com")]));
+    let mute = mute.unwrap_or_else(|why| panic!("{why}"));
+    let judged = seen(std::slice::from_ref(&mute), &["CN={4}"], &[]).judge(&address(), POOL_FQDN);
+    assert_eq!(judged.verdict, Verdict::Unknown);
+    assert!(judged.seen.contains("CN={4}"), "{}", judged.seen);
+    let ours = contact("CN={2}", "sip:ocschat@contoso.com");
+    assert_eq!(verdict(&seen(&[ours, mute], &["CN={2}"], &[])), Verdict::Done);
+}
+
+#[test]
 fn a_contact_that_names_another_pool_than_the_server_is_not_understood() {
     let object = Value::custom([
         ("Identity", "CN={2}"),

@@ -96,7 +96,8 @@ async fn before(hosts: &Hosts, call: &Call, session: &mut Session, args: &Args) 
     let whole = known_everywhere(hosts, session);
     if session.time().left().is_some_and(|left| left < whole * 2) {
         return Err(NoAnswer::from(format!(
-            "an earlier attempt may have created it; the address must be seen free for {} s before it is created again, and the              step's timeout leaves no time for that",
+            "an earlier attempt may have created it; the address must be seen free for {} s before it is created again, and the \
+             step's timeout leaves no time for that",
             whole.as_secs()
         )));
     }
@@ -152,6 +153,10 @@ async fn topology(session: &mut Session, args: &Args) -> Result<Vec<Finding>, No
         found.push(cs::finding(Level::Fatal, format!("`{}` is no Persistent Chat pool; there are: {known}", args.pool)));
     }
     let seen = contact::look(session, &args.address, &args.pool).await?;
+    if let Some(mute) = seen.mute() {
+        let text = format!("the contact `{}` shows no address: what has which could not be told", shown(&mute.identity));
+        found.push(cs::finding(Level::Fatal, text));
+    }
     for other in seen.others(&args.address) {
         let text = format!("`{}` has another endpoint, which stays: {}", args.pool, other.words());
         found.push(cs::finding(Level::Warning, text));
