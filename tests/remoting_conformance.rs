@@ -370,10 +370,10 @@ fn endless_output_is_stopped_at_the_limit_without_being_kept() {
 }
 
 #[test]
-fn a_thousand_small_pipelines_in_one_shell_take_no_more_memory_than_a_hundred() {
+fn four_thousand_small_pipelines_in_one_shell_take_no_more_memory_than_five_hundred() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
-    let (few, many) = (measured(&judge, "pipelines", 100), measured(&judge, "pipelines", 1000));
-    // What one forgotten pipeline costs is some 400 bytes.
-    assert!(many < few + 200, "{few} kB and {many} kB");
+    let (few, many) = (measured(&judge, "pipelines", 500), measured(&judge, "pipelines", 4000));
+    // What one forgotten pipeline costs is some 400 bytes: 1400 kB for these. The allocator's own noise is some 250 kB.
+    assert!(many < few + 700, "{few} kB and {many} kB");
     judge.assert_no_violations();
 }

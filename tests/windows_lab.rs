@@ -245,7 +245,9 @@ fn killed_at_any_moment_and_resumed_everything_is_done_once() {
                 }
                 continue;
             };
-            assert_eq!(status.code(), Some(0), "round {round}, after {kills} kills; {first:?}");
+            // Killed after its last record, there is nothing to resume.
+            let ended = status.code() == Some(0) || (kills > 0 && status.code() == Some(5));
+            assert!(ended, "{status} in round {round}, after {kills} kills; {first:?}");
             break;
         }
         assert_secured(&lab);

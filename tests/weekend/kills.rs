@@ -77,6 +77,8 @@ fn killed_two_hundred_times_over_its_duration_the_weekend_ends_as_if_nothing_had
             let longest = (own < EACH).then(|| Duration::from_millis(random.below(whole / 4)));
             match killed_after(&weekend, &arguments, longest) {
                 Some(0) => break,
+                // Killed after its last record: there is nothing to resume.
+                Some(5) if own > 0 => break,
                 // Killed between its intent and its first byte: nothing was imported, and a second import is for a person to allow.
                 Some(4) if in_doubt(&weekend, &runs) == ["import"] => {
                     let answer = ["decide", "import", "retry", "--reason", "counted as before", "--runs", &runs];

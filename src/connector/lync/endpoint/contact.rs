@@ -198,7 +198,8 @@ impl Seen {
         match (ours.as_slice(), self.users.is_empty()) {
             ([], true) if self.mute().is_some() => {
                 let identity = self.mute().map_or("", |contact| contact.identity.as_str());
-                let seen = format!("the contact `{}` shows no address, so that nobody can tell who has which", cs::shown(identity));
+                let seen =
+                    format!("the contact `{}` shows no address, so that nobody can tell who has which", cs::shown(identity));
                 judged(Verdict::Unknown, seen, None)
             }
             ([], true) => {
