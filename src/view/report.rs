@@ -199,17 +199,19 @@ fn rehearsed(state: &RunState, board: &Board, page: &Page) -> Vec<String> {
         let head = format!("{id} {coverage:<14} ");
         let told = if facts.described.is_empty() { row.note.as_slice() } else { facts.described.as_slice() };
         // Whole, over as many lines as it takes: an identity that is cut off in the middle is none.
+        let column = ids + 16;
         let mut left = head.clone();
+        if told.is_empty() || width(&head) > column {
+            out.push(head.trim_end().to_owned());
+            left = pad("", column);
+        }
         for text in told {
             let indent = text.len() - text.trim_start().len();
-            let room = page.width.saturating_sub(width(&head) + indent).max(24);
+            let room = page.width.saturating_sub(column + indent).max(24);
             for part in wrap(&line(text.trim()), room) {
                 out.push(format!("{left}{}{part}", " ".repeat(indent)));
-                left = pad("", width(&head));
+                left = pad("", column);
             }
-        }
-        if told.is_empty() {
-            out.push(head.trim_end().to_owned());
         }
     }
     out
