@@ -41,6 +41,13 @@ impl Page {
         super::text::pad(&self.cut(text, columns), columns)
     }
 
+    /// The width of a column of names, whose longest has so many columns: cut only where there is no room.
+    #[must_use]
+    pub fn names(&self, longest: usize) -> usize {
+        let most = if self.whole { usize::MAX } else { (self.width * 2 / 5).max(12) };
+        longest.clamp(4, most)
+    }
+
     /// The text in a tone, if the page has colours.
     #[must_use]
     pub fn paint(&self, tone: Tone, text: &str) -> String {

@@ -82,7 +82,7 @@ fn durations(board: &Board, page: &Page) -> Vec<String> {
         rows.truncate(TABLE);
         rows.sort_by_key(|row| row.ix);
     }
-    let ids = rows.iter().map(|row| width(&line(row.id.as_str()))).max().unwrap_or(4).clamp(4, page.width / 3);
+    let ids = page.names(rows.iter().map(|row| width(&line(row.id.as_str()))).max().unwrap_or(4));
     out.push(String::new());
     let title = format!("{} PLANNED  ACTUAL   DIFFERENCE  ENDED     STATE", pad("STEP", ids));
     out.push(page.paint(Tone::Quiet, &title));

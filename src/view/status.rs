@@ -167,9 +167,7 @@ fn table(board: &Board, page: &Page, all: bool) -> Vec<String> {
         board.rows.iter().filter(|row| !dull(row)).collect()
     };
     let hidden = board.rows.len() - rows.len();
-    // Cut only where there is no room.
-    let most = if page.whole { usize::MAX } else { (page.width * 2 / 5).max(12) };
-    let ids = rows.iter().map(|row| width(&line(row.id.as_str()))).max().unwrap_or(4).clamp(4, most);
+    let ids = page.names(rows.iter().map(|row| width(&line(row.id.as_str()))).max().unwrap_or(4));
     let words = rows.iter().map(|row| width(row.word.as_str())).max().unwrap_or(5).max(5);
     let mut out = vec![page.paint(Tone::Quiet, &format!("{} {} SINCE    TOOK    TRY", pad("STEP", ids), pad("STATE", words)))];
     for row in rows {
