@@ -126,7 +126,8 @@ fn assert_each_once_but_the_import(weekend: &Weekend, from: usize) {
     assert_eq!(count("delete"), 1, "{all:#?}");
     assert_eq!(count("New-CsPersistentChatEndpoint"), 1, "{all:#?}");
     assert_eq!(count("Backup-SqlDatabase"), 2, "{all:#?}");
-    assert_eq!(count("Import-CsPersistentChatData"), 1 + count("Restore-SqlDatabase"), "{all:#?}");
+    let (imports, restores) = (count("Import-CsPersistentChatData"), count("Restore-SqlDatabase"));
+    assert!(imports >= 1 && imports <= 1 + restores, "{imports} imports and {restores} restores: {all:#?}");
     for operation in ["Stop-Service", "Set-Service"] {
         let mut names: Vec<&String> = all.iter().filter(|line| line.split(' ').nth(1) == Some(operation)).collect();
         let total = names.len();

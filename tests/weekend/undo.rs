@@ -214,6 +214,27 @@ fn an_endpoint_that_another_pool_has_since_is_neither_removed_nor_run_over() {
 }
 
 #[test]
+fn a_user_that_is_half_back_gets_no_address_that_somebody_else_has_got_since() {
+    let (weekend, _, past) = ready();
+    let (created, deleted) = (past.step(&endpoint(&past)), past.step(&delete(&past)));
+    for step in [created, deleted] {
+        let outcome = past.undo(step);
+        assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:?}");
+        settle(&weekend);
+    }
+    // As if it had been cut off between the user and its address, and the endpoint was made anew then.
+    for attribute in ["msRTCSIP-PrimaryUserAddress", "proxyAddresses"] {
+        weekend.lab.modify(&format!("dn: {CHAT}\nchangetype: modify\nreplace: {attribute}\n")).exits(0);
+    }
+    settle(&weekend);
+    past.apply(created, "lync.endpoint.create", &json!({ "host": "lync", "sip_address": ADDRESS, "pool": "pcpool.contoso.lan" }));
+    settle(&weekend);
+    let from = weekend.lab.audit().len();
+    refused(past.undo(deleted), "is taken by");
+    assert_eq!(weekend.effects_since(from), Vec::<String>::new());
+}
+
+#[test]
 fn a_copied_file_that_was_changed_since_stays_and_is_named() {
     let (weekend, before, past) = ready();
     let files = weekend.lab.dir().join("world/files/fs01");

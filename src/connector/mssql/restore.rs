@@ -79,7 +79,8 @@ impl Args {
 
     /// What the action looks at before it sends anything, and then the command: inside what it depends on, because lines
     /// that are pasted one after the other do not stop at an error.
-    fn by_hand(&self) -> Vec<String> {
+    #[must_use]
+    pub fn by_hand(&self) -> Vec<String> {
         let ask = |query: &str| by_hand::line(&self.place.statement("master", query, super::sql::SHORT));
         let (name, file) = (by_hand::quoted(&self.database), by_hand::quoted(self.file.as_str()));
         let expected = by_hand::quoted(&self.expected);
@@ -158,20 +159,20 @@ async fn observed(hosts: &Hosts, call: &Call) -> Result<Observation, NoAnswer> {
     Ok(Observation { verdict, seen: text, facts: outputs.clone(), outputs, identity: Identity::new() })
 }
 
-/// The identity of the backup that may be restored.
+/// The identity of the backup that may be restored, and its place in the file.
 ///
 /// # Errors
 /// Everything that speaks against it, or it cannot be told.
-pub async fn backup_set(sql: &mut Sql, args: &Args) -> Result<String, String> {
+pub async fn backup_set(sql: &mut Sql, args: &Args) -> Result<(String, i64), String> {
     let seen = look(sql, args).await?;
-    source(args, &seen).map(|set| set.uuid.clone())
+    source(args, &seen).map(|set| (set.uuid.clone(), set.position))
 }
 
 /// Puts exactly this backup back, with all guards of a restore.
 pub async fn put_back(sql: &mut Sql, args: &Args, backup_set: &str) -> Outcome {
     match self::backup_set(sql, args).await {
         Err(reason) => Outcome::NotSent { reason },
-        Ok(found) if !same(&found, backup_set) => {
+        Ok((found, _)) if !same(&found, backup_set) => {
             let reason =
                 format!("`{}` held the backup {} before, and holds {} now", args.file.as_str(), shown(backup_set), shown(&found));
             Outcome::Rejected { reason, untouched: true }

@@ -250,20 +250,22 @@ async fn bring_back(directory: &Directory, call: &Call, image: &BeforeImage, tou
     let mut session = open(directory, call, image).await.map_err(not_sent)?;
     let recycle_bin = preflight::recycle_bin(&mut session).await.map_err(|error| not_sent(error.into()))?;
     let guid = image.object.guid;
-    let mut writer = match look(&mut session, image).await.map_err(not_sent)? {
-        Seen::Nowhere => {
-            return Err(refused(format!("there is no object {guid}, neither living nor deleted; nothing can be brought back")));
-        }
-        Seen::Living { .. } => session.writer(),
+    let seen = look(&mut session, image).await.map_err(not_sent)?;
+    if matches!(seen, Seen::Nowhere) {
+        return Err(refused(format!("there is no object {guid}, neither living nor deleted; nothing can be brought back")));
+    }
+    // A living one too: since an attempt brought it back, somebody else may have got what it had.
+    let target = directory.target(call).map_err(|reason| not_sent(reason.into()))?;
+    let obstacles = obstacles(directory, &target, &mut session, image).await.map_err(not_sent)?;
+    if !obstacles.is_empty() {
+        return Err(refused(format!("it was not brought back: {}", obstacles.join("; "))));
+    }
+    let mut writer = match seen {
+        Seen::Nowhere | Seen::Living { .. } => session.writer(),
         Seen::Deleted(tombstone) => {
             // By the tombstone's own name, which holds its identity: not every server finds a deleted object by
             // `<GUID=…>` when it is to be renamed.
             let at = tombstone.name().map_err(|why| refused(format!("its tombstone cannot be addressed: {why}")))?;
-            let target = directory.target(call).map_err(|reason| not_sent(reason.into()))?;
-            let obstacles = obstacles(directory, &target, &mut session, image).await.map_err(not_sent)?;
-            if !obstacles.is_empty() {
-                return Err(refused(format!("it was not brought back: {}", obstacles.join("; "))));
-            }
             let mut writer = session.writer();
             let alive = [
                 Change::Delete("isDeleted".to_owned(), Vec::new()),

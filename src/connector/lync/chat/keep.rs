@@ -12,6 +12,8 @@ use crate::run::connector::Call;
 const LARGEST: u64 = 1 << 20;
 /// What the note about an export is called.
 const EXPORT: &str = "export.json";
+/// What the note about an end is called.
+const ENDED: &str = "ended";
 
 /// Keeps bytes as a file of this attempt, synced. Where.
 ///
@@ -89,20 +91,56 @@ pub fn note(call: &Call, made: &Made) -> Result<(), String> {
     keep(call, EXPORT, &bytes).map(|_| ())
 }
 
+/// Notes that the cmdlet of this attempt ended, and without a complaint: counts alone do not tell an end.
+///
+/// # Errors
+/// As [`keep`].
+pub fn note_end(call: &Call) -> Result<(), String> {
+    keep(call, ENDED, &[]).map(|_| ())
+}
+
+/// Forgets the ends of earlier attempts, before another one begins.
+///
+/// # Errors
+/// One of them stays; a text for people.
+pub fn forget_ends(call: &Call) -> Result<(), String> {
+    let ends = of_step(call, ENDED);
+    for path in &ends {
+        std::fs::remove_file(path).map_err(|error| format!("`{}` cannot be removed: {error}", path.display()))?;
+    }
+    #[cfg(unix)]
+    if let Some(folder) = ends.first().and_then(|path| path.parent()) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| format!("`{}` cannot be synced: {error}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether the last attempt that began was seen to end, without a complaint.
+#[must_use]
+pub fn ended(call: &Call) -> bool {
+    !of_step(call, ENDED).is_empty()
+}
+
 /// What all attempts of this step have noted.
 #[must_use]
 pub fn noted(call: &Call) -> Vec<Made> {
-    let own = step(&call.scratch);
-    let Some(entries) = call.scratch.parent().and_then(|folder| std::fs::read_dir(folder).ok()) else { return Vec::new() };
-    let is_ours = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.ends_with(&format!(".{EXPORT}")) && own.is_some() && step(path) == own
-    };
     let read = |path: PathBuf| {
         let small = std::fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST);
         small.then(|| std::fs::read(&path).ok()).flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok())
     };
-    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_ours).filter_map(read).collect()
+    of_step(call, EXPORT).into_iter().filter_map(read).collect()
+}
+
+/// The files of that kind that attempts of this step have kept.
+fn of_step(call: &Call, kind: &str) -> Vec<PathBuf> {
+    let own = step(&call.scratch);
+    let Some(entries) = call.scratch.parent().and_then(|folder| std::fs::read_dir(folder).ok()) else { return Vec::new() };
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(&format!(".{kind}")) && own.is_some() && step(path) == own
+    };
+    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_ours).collect()
 }
 
 /// `export` of `output/export-2.probe`: names of steps have no dots.

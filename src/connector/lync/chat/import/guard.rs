@@ -61,11 +61,17 @@ pub async fn servers(session: &mut Session, instance: &str) -> Result<Vec<String
         return Err(format!("no Persistent Chat pool of the topology has its database in {}; {why}", shown(instance)).into());
     }
     for pool in ours {
-        servers
-            .extend(words(pool, "ActiveServers").iter().chain(&words(pool, "InactiveServers")).map(|name| name.to_lowercase()));
-        let Some(fqdn) = word(pool, "PoolFqdn") else { continue };
-        let own = cs::read(session, Command::new("Get-CsPool").parameter("Identity", fqdn.as_str())).await?;
-        servers.extend(own.iter().flat_map(|pool| words(pool, "Computers")).map(|name| name.to_lowercase()));
+        let fqdn = word(pool, "PoolFqdn").ok_or_else(|| "a pool of the topology has no usable `PoolFqdn`".to_owned())?;
+        let computers = cs::read(session, Command::new("Get-CsPool").parameter("Identity", fqdn.as_str())).await?;
+        let mut own = words(pool, "ActiveServers");
+        own.extend(words(pool, "InactiveServers"));
+        own.extend(computers.iter().flat_map(|pool| words(pool, "Computers")));
+        // A pool that shows no server is one whose servers nobody has asked.
+        if own.is_empty() {
+            let why = "name the servers whose services must not run by `computers`";
+            return Err(format!("the topology shows no server of `{}`; {why}", shown(&fqdn)).into());
+        }
+        servers.extend(own.iter().map(|name| name.to_lowercase()));
     }
     Ok(servers.into_iter().collect())
 }

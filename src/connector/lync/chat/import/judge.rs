@@ -35,8 +35,12 @@ pub struct Before {
     pub database: String,
     /// What it held.
     pub counts: Counts,
+    /// The attempt that was about to begin. A later one of the same image follows one that may have acted.
+    pub attempt: u32,
     /// The identity of the backup from before.
     pub backup_set: String,
+    /// Its place in the file.
+    pub position: i64,
     /// When a report of the same name had been written, if there was one.
     pub report: Option<i64>,
 }
@@ -61,6 +65,8 @@ pub struct Seen {
     pub counts: Result<Counts, String>,
     /// When the report was written, if there is one.
     pub report: Option<i64>,
+    /// Whether the cmdlet was seen to end, without a complaint.
+    pub ended: bool,
 }
 
 /// What it means. `before` is there once an attempt may have begun.
@@ -84,8 +90,14 @@ pub fn meaning(expected: Expected, seen: &Seen, before: Option<&Before>) -> (Ver
         return (Verdict::NotDone, format!("the database holds {}", now.words()));
     };
     let was = &before.counts;
+    let is_new = |written: i64| before.report != Some(written);
     if now == was {
-        return (Verdict::NotDone, format!("the database holds {}, as before", now.words()));
+        // Rooms that were there are overwritten without being counted.
+        let beware = match seen.report.filter(|written| is_new(*written)) {
+            Some(_) => "; but an import wrote its report: unless the backup was put back since, rooms may be overwritten",
+            None => "",
+        };
+        return (Verdict::NotDone, format!("the database holds {}, as before{beware}", now.words()));
     }
     let (rooms, messages) = (now.rooms - was.rooms, now.messages - was.messages);
     let told = format!(
@@ -100,8 +112,12 @@ pub fn meaning(expected: Expected, seen: &Seen, before: Option<&Before>) -> (Ver
     if messages != expected.messages || !enough {
         return (Verdict::Partial, format!("it is neither as before nor as expected: {told}"));
     }
-    match seen.report {
-        Some(written) if before.report != Some(written) => (Verdict::Done, format!("everything has arrived: {told}")),
+    // Members and rights come after what is counted, for all that is known.
+    match (seen.report, seen.ended) {
+        (Some(written), true) if is_new(written) => (Verdict::Done, format!("everything has arrived: {told}")),
+        (Some(written), false) if is_new(written) => {
+            (Verdict::Partial, format!("everything was counted, and yet the import was not seen to end without an error: {told}"))
+        }
         _ => (Verdict::Partial, format!("everything was counted, and yet there is no report of it: {told}")),
     }
 }
@@ -120,13 +136,15 @@ mod tests {
             instance: "sql01".to_owned(),
             database: "mgc".to_owned(),
             counts: Counts { categories: 1, ..counts(2, 10) },
+            attempt: 1,
+            position: 1,
             backup_set: "b1".to_owned(),
             report: Some(7),
         }
     }
 
     fn seen(rooms: i64, messages: i64, report: Option<i64>) -> Seen {
-        Seen { state: Some("ONLINE".to_owned()), busy: None, counts: Ok(counts(rooms, messages)), report }
+        Seen { state: Some("ONLINE".to_owned()), busy: None, counts: Ok(counts(rooms, messages)), report, ended: true }
     }
 
     const EXPECTED: Expected = Expected { rooms: 30, messages: 500 };
@@ -148,9 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn not_done_is_exactly_as_before_whatever_reports_say() {
+    fn what_was_counted_is_not_done_unless_the_import_was_seen_to_end() {
+        assert_eq!(verdict(&Seen { ended: false, ..seen(32, 510, Some(8)) }), Verdict::Partial);
+    }
+
+    #[test]
+    fn not_done_is_exactly_as_before_and_a_new_report_is_told() {
         let same = Seen { counts: Ok(before().counts), ..seen(0, 0, Some(8)) };
-        assert_eq!(verdict(&same), Verdict::NotDone);
+        let (verdict_then, told) = meaning(EXPECTED, &same, Some(&before()));
+        assert_eq!(verdict_then, Verdict::NotDone);
+        assert!(told.contains("may be overwritten"), "{told}");
+        assert!(!meaning(EXPECTED, &Seen { report: Some(7), ..same }, Some(&before())).1.contains("overwritten"));
         // A category is something, too.
         assert_eq!(verdict(&seen(2, 10, Some(7))), Verdict::Partial);
     }

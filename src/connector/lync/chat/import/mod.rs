@@ -15,6 +15,7 @@ use uuid::Uuid;
 use self::judge::{Before, Counts, Expected, Seen, meaning};
 use super::super::cs::{self, shown};
 use super::files::{self, Place};
+use super::keep;
 use crate::connector::args;
 use crate::connector::mssql::history;
 use crate::connector::mssql::path::FilePath;
@@ -55,6 +56,8 @@ struct Args {
     database: String,
     backup: restore::Args,
     expected: Expected,
+    /// Rooms and messages of the database when it was backed up, if that is known.
+    backed_up: Option<(i64, i64)>,
     on_partial: OnPartial,
     /// Servers whose services must not run; found in the topology if it is empty.
     computers: Vec<String>,
@@ -76,14 +79,27 @@ impl Args {
         if expected.rooms == 0 && expected.messages == 0 {
             return Err("`rooms` and `messages` are both 0: an import of nothing could not be told from none".to_owned());
         }
+        let backed_up = match (call.with.contains_key("rooms_before"), call.with.contains_key("messages_before")) {
+            (false, false) => None,
+            (true, true) => Some((number(call, "rooms_before")?, number(call, "messages_before")?)),
+            _ => return Err("`rooms_before` and `messages_before` belong together".to_owned()),
+        };
         let on_partial = match args::text(call, "on_partial")?.as_deref() {
             None | Some("ask") => OnPartial::Ask,
             Some("restore") => OnPartial::Restore,
             Some(other) => return Err(format!("`on_partial` is `ask` or `restore`, not `{}`", shown(other))),
         };
         let computers = args::list(call, "computers")?;
+        let instance = super::instance(call)?;
+        if !instance.eq_ignore_ascii_case(place.instance.as_str()) {
+            return Err(format!(
+                "`db_instance` is {instance} and `instance` is {}: the same name, or nobody can tell that what is imported into is what is \
+                 counted and restored",
+                place.instance
+            ));
+        }
         Ok(Args {
-            instance: super::instance(call)?,
+            instance,
             file: Place::read(call, "file", ".zip")?,
             sha256: files::sha256(call)?.ok_or("`sha256` is missing")?,
             report: Place::read(call, "report", ".html")?,
@@ -91,6 +107,7 @@ impl Args {
             place,
             database,
             expected,
+            backed_up,
             on_partial,
             computers: computers.iter().map(|name| cs::parse_fqdn(name, "computers")).collect::<Result<_, _>>()?,
             services: args::list(call, "services")?,
@@ -106,17 +123,18 @@ impl Args {
     }
 
     /// What a person types to get rid of half an import.
-    fn way_back(&self) -> String {
-        format!("restore the database before anything is imported again, with `{}`", by_hand::line(&self.backup.command(1)))
+    fn way_back(&self, before: Option<&Before>) -> String {
+        let command = by_hand::line(&self.backup.command(before.map_or(1, |before| before.position)));
+        format!("restore the database before anything is imported again, with nobody connected to it: `{command}`")
     }
 
     /// As the probe tells it: with `restore`, half of it is not done, since the next attempt begins with the restore.
-    fn told(&self, (verdict, seen): (Verdict, String)) -> (Verdict, String) {
+    fn told(&self, (verdict, seen): (Verdict, String), before: Option<&Before>) -> (Verdict, String) {
         match (verdict, self.on_partial) {
             (Verdict::Partial, OnPartial::Restore) => {
                 (Verdict::NotDone, format!("{seen}; the next attempt first restores the database from the backup"))
             }
-            (Verdict::Partial, OnPartial::Ask) => (Verdict::Partial, format!("{seen}; {}", self.way_back())),
+            (Verdict::Partial, OnPartial::Ask) => (Verdict::Partial, format!("{seen}; {}", self.way_back(before))),
             _ => (verdict, seen),
         }
     }
@@ -151,7 +169,7 @@ async fn written(session: &mut Session, report: &Place) -> Result<Option<i64>, N
     Ok(files::find(&entries, &report.name).map(|entry| entry.ticks))
 }
 
-async fn look(sql: &mut Sql, on_files: &mut Session, args: &Args) -> Result<Seen, NoAnswer> {
+async fn look(call: &Call, sql: &mut Sql, on_files: &mut Session, args: &Args) -> Result<Seen, NoAnswer> {
     // First what is under way, then what there is.
     let under_way = history::under_way(sql).await?;
     let busy = under_way.iter().find(|one| one.may_concern("RESTORE", &args.database)).map(history::UnderWay::words);
@@ -159,7 +177,7 @@ async fn look(sql: &mut Sql, on_files: &mut Session, args: &Args) -> Result<Seen
     let state = history::state(&databases, &args.database).map(str::to_owned);
     let counts = if state.as_deref() == Some("ONLINE") { counts(sql, args).await } else { Err("it is not ONLINE".to_owned()) };
     let report = written(on_files, &args.report).await?;
-    Ok(Seen { state, busy, counts, report })
+    Ok(Seen { state, busy, counts, report, ended: keep::ended(call) })
 }
 
 /// The sessions of a look: with the database, and with the files.
@@ -178,11 +196,11 @@ async fn observed(hosts: &Hosts, call: &Call) -> Result<Observation, NoAnswer> {
     let args = Args::read(call)?;
     let before = kept(call, &args)?;
     let (mut sql, mut on_files) = sessions(hosts, call, &args).await?;
-    let seen = look(&mut sql, &mut on_files, &args).await;
+    let seen = look(call, &mut sql, &mut on_files, &args).await;
     sql.close().await;
     on_files.close().await;
     let seen = seen?;
-    let (verdict, text) = args.told(meaning(args.expected, &seen, before.as_ref()));
+    let (verdict, text) = args.told(meaning(args.expected, &seen, before.as_ref()), before.as_ref());
     let outputs = match (verdict, before, &seen.counts) {
         (Verdict::Done, Some(before), Ok(now)) => outputs(&before, now, None),
         _ => Map::new(),
@@ -207,11 +225,13 @@ async fn put_back(sql: &mut Sql, args: &Args, before: &Before) -> Result<(), Out
     }
     match counts(sql, args).await {
         Ok(now) if now == before.counts => Ok(()),
-        Ok(now) => Err(cs::rejected(format!(
-            "the backup was restored, and the database holds {} and not {}, as before: the backup is not of then",
-            now.words(),
-            before.counts.words()
-        ))),
+        Ok(now) => {
+            let (now, then) = (now.words(), before.counts.words());
+            let reason = format!(
+                "the backup was restored, and the database holds {now} and not {then}, as before: the backup is not of then"
+            );
+            Err(Outcome::Rejected { reason, untouched: false })
+        }
         Err(reason) => Err(Outcome::Unknown { reason }),
     }
 }
@@ -228,12 +248,22 @@ async fn attempt(call: &Call, args: &Args, sql: &mut Sql, on_files: &mut Session
         Ok(Some(why)) => return refused(why),
         Ok(None) => {}
     }
-    let seen = match look(sql, on_files, args).await {
+    let seen = match look(call, sql, on_files, args).await {
         Ok(seen) => seen,
         Err(error) => return Outcome::NotSent { reason: error.reason },
     };
+    let is_first = call.attempt <= before.attempt;
     match (meaning(args.expected, &seen, Some(&before)), args.on_partial) {
+        // An attempt before this one may have overwritten what is not counted.
+        ((Verdict::NotDone, _), OnPartial::Restore) if !is_first => {
+            if let Err(outcome) = put_back(sql, args, &before).await {
+                return outcome;
+            }
+        }
         ((Verdict::NotDone, _), _) => {}
+        ((Verdict::Partial, why), _) if is_first => {
+            return Outcome::NotSent { reason: format!("somebody else changed the database since it was counted: {why}") };
+        }
         ((Verdict::Done, _), _) => {
             let outputs = seen.counts.map(|now| outputs(&before, &now, None)).unwrap_or_default();
             return Outcome::Applied { outputs };
@@ -243,8 +273,11 @@ async fn attempt(call: &Call, args: &Args, sql: &mut Sql, on_files: &mut Session
                 return outcome;
             }
         }
-        ((Verdict::Partial, why), OnPartial::Ask) => return refused(format!("{why}; {}", args.way_back())),
+        ((Verdict::Partial, why), OnPartial::Ask) => return refused(format!("{why}; {}", args.way_back(Some(&before)))),
         ((Verdict::Unknown | Verdict::Conflict, reason), _) => return Outcome::NotSent { reason },
+    }
+    if let Err(reason) = keep::forget_ends(call) {
+        return Outcome::NotSent { reason };
     }
     let answer = match lync.run(args.command()).await {
         Ok(answer) => answer,
@@ -254,8 +287,11 @@ async fn attempt(call: &Call, args: &Args, sql: &mut Sql, on_files: &mut Session
     if answer.complaint().is_some() {
         return answer.outcome(false, Map::new());
     }
+    if let Err(reason) = keep::note_end(call) {
+        return Outcome::Unknown { reason: format!("the import ended without an error, and that could not be noted: {reason}") };
+    }
     let warnings = answer.warnings.len() + answer.more;
-    match look(sql, on_files, args).await {
+    match look(call, sql, on_files, args).await {
         Ok(seen) => match (meaning(args.expected, &seen, Some(&before)), &seen.counts) {
             ((Verdict::Done, _), Ok(now)) => Outcome::Applied { outputs: outputs(&before, now, Some(warnings)) },
             ((_, why), _) => Outcome::Unknown { reason: format!("the import ended without an error, and yet: {why}") },
@@ -301,6 +337,8 @@ impl Action for Import {
                 args::required("backup", ArgType::String, "the backup of the database from before, a path on the server"),
                 args::required("rooms", ArgType::Integer, "rooms of the export"),
                 args::required("messages", ArgType::Integer, "messages of the export"),
+                args::optional("rooms_before", ArgType::Integer, "rooms of the database when it was backed up"),
+                args::optional("messages_before", ArgType::Integer, "messages of it then"),
                 args::optional("on_partial", ArgType::String, "after half an import: `ask` (by default) or `restore`"),
                 args::optional(
                     "computers",
@@ -314,7 +352,8 @@ impl Action for Import {
             generic: false,
             // Rooms and categories of the same name are overwritten.
             destructive: true,
-            undo: UndoGrade::Full,
+            // What people wrote into the database since is lost.
+            undo: UndoGrade::Lossy,
             keeps: true,
             discovers: false,
             outputs: vec!["warnings", "rooms", "messages"],
@@ -386,8 +425,8 @@ impl Action for Import {
             by_hand::line(&args.command()),
             format!("# after: at most {} rooms and exactly {} messages more", args.expected.rooms, args.expected.messages),
             "# after half of it, and to take it back, on the SQL host; everything written since the backup is lost".to_owned(),
-            by_hand::line(&args.backup.command(1)),
         ]);
+        lines.extend(args.backup.by_hand());
         lines
     }
 
@@ -397,7 +436,7 @@ impl Action for Import {
             Some(before) => before,
             None => {
                 let (mut sql, mut on_files) = sessions(hosts, call, &args).await.map_err(|error| error.reason)?;
-                let before = first(&mut sql, &mut on_files, &args).await;
+                let before = first(call, &mut sql, &mut on_files, &args).await;
                 sql.close().await;
                 on_files.close().await;
                 before?
@@ -461,14 +500,25 @@ impl Action for Import {
 }
 
 /// What is kept before the first attempt: the backup must be there by then.
-async fn first(sql: &mut Sql, on_files: &mut Session, args: &Args) -> Result<Before, String> {
-    let backup_set = restore::backup_set(sql, &args.backup).await.map_err(|why| format!("the backup from before: {why}"))?;
+async fn first(call: &Call, sql: &mut Sql, on_files: &mut Session, args: &Args) -> Result<Before, String> {
+    let found = restore::backup_set(sql, &args.backup).await;
+    let (backup_set, position) = found.map_err(|why| format!("the backup from before: {why}"))?;
+    let counts = counts(sql, args).await?;
+    if let Some((rooms, messages)) = args.backed_up.filter(|was| *was != (counts.rooms, counts.messages)) {
+        return Err(format!(
+            "the database holds {}, and held {rooms} rooms and {messages} messages when it was backed up: a restore would lose what came \
+             since; back it up again",
+            counts.words()
+        ));
+    }
     Ok(Before {
         relevo_chat_import: 1,
         instance: args.place.instance.as_str().to_owned(),
         database: args.database.clone(),
-        counts: counts(sql, args).await?,
+        counts,
+        attempt: call.attempt,
         backup_set,
+        position,
         report: written(on_files, &args.report).await.map_err(|error| error.reason)?,
     })
 }
