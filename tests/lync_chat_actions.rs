@@ -417,6 +417,17 @@ fn a_rehearsal_of_the_import_that_complains_fails_and_its_report_is_kept() {
 }
 
 #[test]
+fn a_report_from_before_is_not_taken_for_the_rehearsals_own() {
+    let Some(stage) = Stage::new(|world| world["fate"]["Import-CsPersistentChatData-WhatIf"] = json!("no-report"), &whole(""))
+    else {
+        return;
+    };
+    stage.put("whatif.html", b"<p>no errors</p>");
+    stage.run().exits(3).says("was not written");
+    assert!(stage.kept("whatif-1.report.html").is_empty());
+}
+
+#[test]
 fn nothing_is_imported_while_a_service_of_the_pool_runs_or_the_file_is_another_one() {
     let Some(stage) = Stage::new(|_| {}, &whole("")) else { return };
     stage.change("lync.json", |world| world["computers"]["pc02.contoso.com"]["RTCCHAT"]["status"] = json!("Running"));
@@ -535,6 +546,22 @@ fn a_rehearsal_assumes_what_it_cannot_look_at_and_writes_nothing() {
     let Some(stage) = Stage::new(|_| {}, &whole("")) else { return };
     stage.desk.relevo(&["rehearse", "plan.yaml"]).exits(0).says("assumed");
     assert!(stage.effects().is_empty() && stage.disk().is_empty(), "{:?}", stage.disk());
+}
+
+#[test]
+fn a_rehearsal_runs_no_cmdlet_that_writes_a_report_even_if_the_export_is_there() {
+    let Some(stage) = Stage::new(|_| {}, EXPORT) else { return };
+    stage.run().exits(0);
+    let hash = relevo::plan::hex(&Sha256::digest(std::fs::read(stage.judge.folder().join("disk/chat.zip")).unwrap()));
+    let there = WHATIF
+        .replace(", needs: [inspect]", "")
+        .replace("\"${{ steps.export.outputs.file }}\"", "'D:\\Migration\\chat.zip'")
+        .replace("\"${{ steps.export.outputs.sha256 }}\"", &format!("'{hash}'"));
+    stage.desk.steps(&there);
+    stage.desk.relevo(&["rehearse", "plan.yaml"]).exits(0).says("only parsed");
+    assert_eq!((stage.began("Import-CsPersistentChatData"), stage.disk()), (0, FILES.map(str::to_owned).to_vec()));
+    stage.run().exits(0);
+    assert_eq!(stage.began("Import-CsPersistentChatData"), 1);
 }
 
 #[test]

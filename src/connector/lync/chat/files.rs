@@ -143,6 +143,15 @@ pub fn find<'e>(entries: &'e [Entry], name: &str) -> Option<&'e Entry> {
     entries.iter().find(|entry| entry.name.to_lowercase() == name.to_lowercase())
 }
 
+/// When a file was last written, in ticks; `None` if it is not there.
+///
+/// # Errors
+/// As [`list`].
+pub async fn written(session: &mut Session, place: &Place) -> Result<Option<i64>, NoAnswer> {
+    let entries = list(session, &place.folder).await?;
+    Ok(find(&entries, &place.name).map(|entry| entry.ticks))
+}
+
 /// The command that hashes a file.
 #[must_use]
 pub fn hashing(path: &str) -> Command {

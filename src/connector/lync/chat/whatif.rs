@@ -51,11 +51,18 @@ async fn check(hosts: &Hosts, call: &Call) -> Result<Checked, NoAnswer> {
         on_files.close().await;
         return Ok(fails(why));
     }
+    let before = files::written(&mut on_files, &args.report).await?;
     let mut lync = hosts.look(call).await?;
     let answer = lync.run(args.command()).await;
     lync.close().await;
     let answer = answer.map_err(|lost| NoAnswer::from(lost.reason))?;
-    let report = files::text(&mut on_files, &args.report.path).await;
+    // A report from before says nothing of this time.
+    let is_new = files::written(&mut on_files, &args.report).await.is_ok_and(|now| now.is_some() && now != before);
+    let report = if is_new {
+        files::text(&mut on_files, &args.report.path).await
+    } else {
+        Err(NoAnswer::from("it was not written".to_owned()))
+    };
     on_files.close().await;
     let told = report.is_ok();
     let kept = super::keep_said(call, &answer, report);
@@ -72,7 +79,7 @@ async fn check(hosts: &Hosts, call: &Call) -> Result<Checked, NoAnswer> {
         Some(why) => Checked { holds: false, seen: format!("the import would not go through: {why}; {facts}"), outputs },
         None if !told => {
             let text = format!(
-                "the cmdlet ended without an error, and its report `{}` cannot be read; {facts}",
+                "the cmdlet ended without an error, and its report `{}` was not written, or cannot be read; {facts}",
                 shown(&args.report.path)
             );
             Checked { holds: false, seen: text, outputs }
@@ -123,8 +130,9 @@ impl Action for ImportWhatIf {
         }
     }
 
-    async fn probe(&self, hosts: &Hosts, call: &Call) -> Observation {
-        cs::observe(check(hosts, call).await)
+    /// Only running it tells, and that writes a report: no look may.
+    async fn probe(&self, _hosts: &Hosts, _call: &Call) -> Observation {
+        Observation::unknown("only the cmdlet itself tells, and it writes its report".to_owned())
     }
 
     fn by_hand(&self, hosts: &Hosts, call: &Call) -> Vec<String> {

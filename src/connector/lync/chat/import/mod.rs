@@ -164,11 +164,6 @@ async fn counts(sql: &mut Sql, args: &Args) -> Result<Counts, String> {
     Ok(Counts { rooms: one("rooms")?, categories: one("categories")?, messages: one("messages")? })
 }
 
-async fn written(session: &mut Session, report: &Place) -> Result<Option<i64>, NoAnswer> {
-    let entries = files::list(session, &report.folder).await?;
-    Ok(files::find(&entries, &report.name).map(|entry| entry.ticks))
-}
-
 async fn look(call: &Call, sql: &mut Sql, on_files: &mut Session, args: &Args) -> Result<Seen, NoAnswer> {
     // First what is under way, then what there is.
     let under_way = history::under_way(sql).await?;
@@ -176,7 +171,7 @@ async fn look(call: &Call, sql: &mut Sql, on_files: &mut Session, args: &Args) -
     let databases = history::databases(sql).await?;
     let state = history::state(&databases, &args.database).map(str::to_owned);
     let counts = if state.as_deref() == Some("ONLINE") { counts(sql, args).await } else { Err("it is not ONLINE".to_owned()) };
-    let report = written(on_files, &args.report).await?;
+    let report = files::written(on_files, &args.report).await?;
     Ok(Seen { state, busy, counts, report, ended: keep::ended(call) })
 }
 
@@ -519,7 +514,7 @@ async fn first(call: &Call, sql: &mut Sql, on_files: &mut Session, args: &Args) 
         attempt: call.attempt,
         backup_set,
         position,
-        report: written(on_files, &args.report).await.map_err(|error| error.reason)?,
+        report: files::written(on_files, &args.report).await.map_err(|error| error.reason)?,
     })
 }
 
