@@ -11,6 +11,7 @@ use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::action::Action;
 use crate::connector::powershell::by_hand;
 use crate::connector::powershell::hosts::Hosts;
+use crate::connector::powershell::session::Session;
 use crate::plan::ActionSpec;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::remoting::psrp::Command;
@@ -45,25 +46,28 @@ impl Args {
 
 async fn check(hosts: &Hosts, call: &Call) -> Result<Checked, NoAnswer> {
     let args = Args::read(call)?;
-    let fails = |seen: String| Checked { holds: false, seen, outputs: Map::new() };
     let mut on_files = hosts.look_at(call, "file_host").await?;
-    if let Some(why) = guard::file(&mut on_files, &args.file, &args.sha256).await? {
-        on_files.close().await;
-        return Ok(fails(why));
+    let checked = rehearsed(hosts, call, &args, &mut on_files).await;
+    on_files.close().await;
+    checked
+}
+
+async fn rehearsed(hosts: &Hosts, call: &Call, args: &Args, on_files: &mut Session) -> Result<Checked, NoAnswer> {
+    if let Some(why) = guard::file(on_files, &args.file, &args.sha256).await? {
+        return Ok(Checked { holds: false, seen: why, outputs: Map::new() });
     }
-    let before = files::written(&mut on_files, &args.report).await?;
+    let before = files::written(on_files, &args.report).await?;
     let mut lync = hosts.look(call).await?;
     let answer = lync.run(args.command()).await;
     lync.close().await;
     let answer = answer.map_err(|lost| NoAnswer::from(lost.reason))?;
     // A report from before says nothing of this time.
-    let is_new = files::written(&mut on_files, &args.report).await.is_ok_and(|now| now.is_some() && now != before);
+    let is_new = files::written(on_files, &args.report).await.is_ok_and(|now| now.is_some() && now != before);
     let report = if is_new {
-        files::text(&mut on_files, &args.report.path).await
+        files::text(on_files, &args.report.path).await
     } else {
         Err(NoAnswer::from("it was not written".to_owned()))
     };
-    on_files.close().await;
     let told = report.is_ok();
     let kept = super::keep_said(call, &answer, report);
     let (more, errors) = (answer.more, answer.errors.len() + usize::from(answer.terminating.is_some()));

@@ -56,8 +56,8 @@ pub async fn servers(session: &mut Session, instance: &str) -> Result<Vec<String
     let databases = cs::read(session, databases).await?;
     let mut servers = BTreeSet::new();
     let ours = of_instance(&pools, &databases, instance);
+    let why = "name the servers whose services must not run by `computers`";
     if ours.is_empty() {
-        let why = "name the servers whose services must not run by `computers`";
         return Err(format!("no Persistent Chat pool of the topology has its database in {}; {why}", shown(instance)).into());
     }
     for pool in ours {
@@ -68,7 +68,6 @@ pub async fn servers(session: &mut Session, instance: &str) -> Result<Vec<String
         own.extend(computers.iter().flat_map(|pool| words(pool, "Computers")));
         // A pool that shows no server is one whose servers nobody has asked.
         if own.is_empty() {
-            let why = "name the servers whose services must not run by `computers`";
             return Err(format!("the topology shows no server of `{}`; {why}", shown(&fqdn)).into());
         }
         servers.extend(own.iter().map(|name| name.to_lowercase()));

@@ -90,12 +90,13 @@ pub fn meaning(expected: Expected, seen: &Seen, before: Option<&Before>) -> (Ver
         return (Verdict::NotDone, format!("the database holds {}", now.words()));
     };
     let was = &before.counts;
-    let is_new = |written: i64| before.report != Some(written);
+    let reported = seen.report.is_some() && seen.report != before.report;
     if now == was {
         // Rooms that were there are overwritten without being counted.
-        let beware = match seen.report.filter(|written| is_new(*written)) {
-            Some(_) => "; but an import wrote its report: unless the backup was put back since, rooms may be overwritten",
-            None => "",
+        let beware = if reported {
+            "; but an import wrote its report: unless the backup was put back since, rooms may be overwritten"
+        } else {
+            ""
         };
         return (Verdict::NotDone, format!("the database holds {}, as before{beware}", now.words()));
     }
@@ -113,12 +114,12 @@ pub fn meaning(expected: Expected, seen: &Seen, before: Option<&Before>) -> (Ver
         return (Verdict::Partial, format!("it is neither as before nor as expected: {told}"));
     }
     // Members and rights come after what is counted, for all that is known.
-    match (seen.report, seen.ended) {
-        (Some(written), true) if is_new(written) => (Verdict::Done, format!("everything has arrived: {told}")),
-        (Some(written), false) if is_new(written) => {
+    match (reported, seen.ended) {
+        (true, true) => (Verdict::Done, format!("everything has arrived: {told}")),
+        (true, false) => {
             (Verdict::Partial, format!("everything was counted, and yet the import was not seen to end without an error: {told}"))
         }
-        _ => (Verdict::Partial, format!("everything was counted, and yet there is no report of it: {told}")),
+        (false, _) => (Verdict::Partial, format!("everything was counted, and yet there is no report of it: {told}")),
     }
 }
 

@@ -248,14 +248,9 @@ async fn attempt(call: &Call, args: &Args, sql: &mut Sql, on_files: &mut Session
         Err(error) => return Outcome::NotSent { reason: error.reason },
     };
     let is_first = call.attempt <= before.attempt;
-    match (meaning(args.expected, &seen, Some(&before)), args.on_partial) {
+    let restore_first = match (meaning(args.expected, &seen, Some(&before)), args.on_partial) {
         // An attempt before this one may have overwritten what is not counted.
-        ((Verdict::NotDone, _), OnPartial::Restore) if !is_first => {
-            if let Err(outcome) = put_back(sql, args, &before).await {
-                return outcome;
-            }
-        }
-        ((Verdict::NotDone, _), _) => {}
+        ((Verdict::NotDone, _), on_partial) => on_partial == OnPartial::Restore && !is_first,
         ((Verdict::Partial, why), _) if is_first => {
             return Outcome::NotSent { reason: format!("somebody else changed the database since it was counted: {why}") };
         }
@@ -263,13 +258,12 @@ async fn attempt(call: &Call, args: &Args, sql: &mut Sql, on_files: &mut Session
             let outputs = seen.counts.map(|now| outputs(&before, &now, None)).unwrap_or_default();
             return Outcome::Applied { outputs };
         }
-        ((Verdict::Partial, _), OnPartial::Restore) => {
-            if let Err(outcome) = put_back(sql, args, &before).await {
-                return outcome;
-            }
-        }
+        ((Verdict::Partial, _), OnPartial::Restore) => true,
         ((Verdict::Partial, why), OnPartial::Ask) => return refused(format!("{why}; {}", args.way_back(Some(&before)))),
         ((Verdict::Unknown | Verdict::Conflict, reason), _) => return Outcome::NotSent { reason },
+    };
+    if restore_first && let Err(outcome) = put_back(sql, args, &before).await {
+        return outcome;
     }
     if let Err(reason) = keep::forget_ends(call) {
         return Outcome::NotSent { reason };
