@@ -25,7 +25,7 @@ const SKIPPED: usize = 6;
 pub fn question(state: &RunState, ix: StepIx, now: Timestamp, page: &Page) -> Option<String> {
     let step = state.plan.step(ix);
     match (state.step(ix), &step.work) {
-        (StepState::AtGate(at), Work::Gate(gate)) => Some(at_gate(state, step, gate, at, now, page)),
+        (StepState::AtGate(at), Work::Gate(gate)) => Some(at_gate(state, ix, gate, at, now, page)),
         (StepState::AtManual(at), _) => Some(at_manual(state, step, at, now, page)),
         (StepState::Failed { reason, at, .. }, _) => Some(failed(state, step, ix, reason, *at, now, page)),
         (StepState::InDoubt { attempt, reason, since }, _) => {
@@ -35,7 +35,8 @@ pub fn question(state: &RunState, ix: StepIx, now: Timestamp, page: &Page) -> Op
     }
 }
 
-fn at_gate(state: &RunState, step: &Step, gate: &Gate, at: &GateState, now: Timestamp, page: &Page) -> String {
+fn at_gate(state: &RunState, ix: StepIx, gate: &Gate, at: &GateState, now: Timestamp, page: &Page) -> String {
+    let step = state.plan.step(ix);
     let run = state.run.as_str();
     let title = if at.expired { "gate, expired" } else { "gate" };
     let mut block = Block::new(page, title, step, Tone::Asks);
@@ -52,7 +53,7 @@ fn at_gate(state: &RunState, step: &Step, gate: &Gate, at: &GateState, now: Time
         }
         None => {}
     }
-    for (n, words) in skipped_before(state, step).iter().enumerate() {
+    for (n, words) in skipped_before(state, ix).iter().enumerate() {
         block.field(if n == 0 { "skipped" } else { "" }, words);
     }
     for (n, identity) in at.behind.iter().take(IDENTITIES).enumerate() {
@@ -71,8 +72,7 @@ fn at_gate(state: &RunState, step: &Step, gate: &Gate, at: &GateState, now: Time
 }
 
 /// The steps before this one that a person left out, with the reason: what is asked may rest on what they would have proved.
-fn skipped_before(state: &RunState, step: &Step) -> Vec<String> {
-    let Some(ix) = state.plan.find(step.id.as_str()) else { return Vec::new() };
+fn skipped_before(state: &RunState, ix: StepIx) -> Vec<String> {
     let words = |ix: StepIx| match state.step(ix) {
         StepState::Skipped { by, reason } => Some(format!("{} by {}: {reason}", state.plan.step(ix).id, who(by))),
         _ => None,

@@ -6,8 +6,8 @@ use crate::connector::args;
 use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::hosts::Hosts;
 use crate::connector::powershell::session::Session;
+pub(in crate::connector) use crate::connector::powershell::shown;
 use crate::connector::sip::SipAddress;
-use crate::foreign::one_line;
 use crate::plan::Verdict;
 use crate::remoting::clixml::Value;
 use crate::remoting::psrp::Command;
@@ -16,11 +16,6 @@ use crate::run::event::{EvidenceRef, Outcome, Outputs};
 
 /// What evidence of what was there before is called in the journal.
 pub const BEFORE_IMAGE: &str = "before-image";
-
-/// Foreign text, safe to print.
-pub fn shown(text: &str) -> String {
-    one_line(text, 300)
-}
 
 /// Runs a cmdlet that only reads.
 ///

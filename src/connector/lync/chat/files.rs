@@ -74,11 +74,17 @@ impl Place {
     }
 }
 
+/// The run, as a part of a file's name, cut to so many characters.
+#[must_use]
+pub fn run_in_name(call: &Call, longest: usize) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    call.run.chars().map(plain).take(longest).collect()
+}
+
 /// What belongs to one attempt, in a name: the run for people, the hash against chance.
 #[must_use]
 pub fn mark(call: &Call) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    let run: String = call.run.chars().map(plain).take(40).collect();
+    let run = run_in_name(call, 40);
     let hash = hex(&Sha256::digest(call.attempt_id().as_bytes()));
     format!("{run}-{}-{}", call.attempt, &hash[..8])
 }

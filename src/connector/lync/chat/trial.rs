@@ -128,9 +128,7 @@ impl Trial {
 
 /// `groupchat.rehearsal-<run>.zip`.
 fn scratch(call: &Call, file: &Place) -> Place {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    let run: String = call.run.chars().map(plain).take(60).collect();
-    file.beside(&format!("rehearsal-{run}"))
+    file.beside(&format!("rehearsal-{}", files::run_in_name(call, 60)))
 }
 
 #[async_trait]

@@ -150,7 +150,11 @@ fn get_command(stage: &mut Stage<'_>, bound: &Bound) -> Done {
         (modules.is_empty() || modules.iter().any(|module| same(module, cmdlet.module)))
             && (kinds.is_empty() || kinds.iter().any(|kind| same(kind, "Cmdlet") || same(kind, "All")))
     };
-    let mut all: Vec<&Cmdlet> = ALL.iter().copied().flatten().filter(|cmdlet| wanted(cmdlet)).collect();
+    tell_commands(stage, bound, ALL.iter().copied().flatten().filter(|cmdlet| wanted(cmdlet)).collect())
+}
+
+/// Tells those of the cmdlets that `-Name` asks for.
+pub(in crate::lab) fn tell_commands<Run>(stage: &mut Stage<'_>, bound: &Bound, mut all: Vec<&Cmdlet<Run>>) -> Done {
     all.sort_by_key(|cmdlet| cmdlet.name);
     let names = if bound.has("Name") { bound.texts("Name") } else { vec!["*".to_owned()] };
     for name in names {
