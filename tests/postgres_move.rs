@@ -15,7 +15,7 @@ use std::time::Duration;
 use support::postgres::{Client, DATABASE, Servers, Written};
 use support::processes::wait_for;
 use support::relevo::{Relevo, file_with};
-use support::{Random, wanted};
+use support::{random::Random, wanted};
 
 const PLAN: &str = "plans/postgres-move/plan.yaml";
 const NEEDS: &str = "PostgreSQL 15";

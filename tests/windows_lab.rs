@@ -4,12 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod lab_support;
+#[path = "support/random.rs"]
+mod random;
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lab_support::{Lab, Said};
+use random::Random;
 use serde_json::Value;
 
 fn plan() -> String {
@@ -180,26 +182,9 @@ fn a_host_that_is_down_keeps_the_run_from_starting() {
     assert_secured(&lab);
 }
 
-/// Numbers that look random and come again with the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
 #[test]
 fn killed_at_any_moment_and_resumed_everything_is_done_once() {
-    let seed = std::env::var("RELEVO_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_secs()));
-    println!("RELEVO_SEED={seed}");
-    let mut random = Random(seed.max(1));
+    let mut random = Random::new();
     let lab = Lab::new();
     lab.relevo(&["lab", "snapshot", "fresh"]).exits(0);
     let begun = Instant::now();
@@ -215,28 +200,9 @@ fn killed_at_any_moment_and_resumed_everything_is_done_once() {
             vec!["run".to_owned(), plan, "--lab=keep".to_owned(), "--go".to_owned(), "--runs".to_owned(), runs.clone()];
         let mut kills = 0;
         loop {
-            let mut child = Command::new(env!("CARGO_BIN_EXE_relevo"))
-                .args(&first)
-                .env("RELEVO_LAB", lab.dir())
-                .current_dir(lab.folder.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let end = Instant::now() + Duration::from_millis(random.below(whole));
-            let status = loop {
-                if let Some(status) = child.try_wait().unwrap() {
-                    break Some(status);
-                }
-                if kills < 6 && Instant::now() >= end {
-                    child.kill().unwrap();
-                    child.wait().unwrap();
-                    break None;
-                }
-                std::thread::park_timeout(Duration::from_millis(5));
-            };
-            let Some(status) = status else {
+            let longest = Duration::from_millis(random.below(whole));
+            let code = lab.killed_after(&first, (kills < 6).then_some(longest));
+            let Some(code) = code else {
                 kills += 1;
                 let begun = std::fs::read_dir(&folder)
                     .is_ok_and(|mut entries| entries.any(|entry| entry.unwrap().path().join("head").exists()));
@@ -246,8 +212,7 @@ fn killed_at_any_moment_and_resumed_everything_is_done_once() {
                 continue;
             };
             // Killed after its last record, there is nothing to resume.
-            let ended = status.code() == Some(0) || (kills > 0 && status.code() == Some(5));
-            assert!(ended, "{status} in round {round}, after {kills} kills; {first:?}");
+            assert!(code == 0 || (kills > 0 && code == 5), "{code} in round {round}, after {kills} kills; {first:?}");
             break;
         }
         assert_secured(&lab);

@@ -148,6 +148,32 @@ impl Lab {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
         wait_for("the killed lab to be gone", || !self.info()["up"].as_bool().unwrap());
     }
+
+    /// Runs relevo and kills it after so long, unless it ends before. Its exit code, if it ended.
+    pub fn killed_after(&self, arguments: &[String], longest: Option<Duration>) -> Option<i32> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_relevo"))
+            .args(arguments)
+            .env("RELEVO_LAB", self.dir())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return Some(status.code().unwrap_or(-1));
+            }
+            if longest.is_some_and(|longest| begun.elapsed() >= longest) {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return None;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(5), "it hangs: {arguments:?}");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
 }
 
 impl Drop for Lab {

@@ -1,10 +1,10 @@
 //! Killed at any moment of the weekend, and resumed.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::random::Random;
 use crate::world::{Weekend, plan};
 
 /// Kills in all.
@@ -12,51 +12,9 @@ const KILLS: usize = 200;
 /// Kills of one weekend, at most.
 const EACH: usize = 20;
 
-/// Numbers that look random and come again with the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
-/// Runs relevo and kills it after so long, unless it ends before. Its exit code, if it ended.
-fn killed_after(weekend: &Weekend, arguments: &[String], longest: Option<Duration>) -> Option<i32> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_relevo"))
-        .args(arguments)
-        .env("RELEVO_LAB", weekend.lab.dir())
-        .current_dir(weekend.lab.folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status.code().unwrap_or(-1));
-        }
-        if longest.is_some_and(|longest| begun.elapsed() >= longest) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return None;
-        }
-        assert!(begun.elapsed() < Duration::from_mins(5), "it hangs: {arguments:?}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn killed_two_hundred_times_over_its_duration_the_weekend_ends_as_if_nothing_had_been() {
-    let given = std::env::var("RELEVO_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given
-        .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_secs()));
-    println!("RELEVO_SEED={seed}");
-    let mut random = Random(seed.max(1));
+    let mut random = Random::new();
     let weekend = Weekend::new();
     weekend.lab.relevo(&["lab", "snapshot", "fresh"]).exits(0);
     let begun = Instant::now();
@@ -75,7 +33,7 @@ fn killed_two_hundred_times_over_its_duration_the_weekend_ends_as_if_nothing_had
         loop {
             // As long as the weekend has not ended, a kill may come anywhere in what is left of it.
             let longest = (own < EACH).then(|| Duration::from_millis(random.below(whole / 4)));
-            match killed_after(&weekend, &arguments, longest) {
+            match weekend.lab.killed_after(&arguments, longest) {
                 Some(0) => break,
                 // Killed after its last record: there is nothing to resume.
                 Some(5) if own > 0 => break,
@@ -87,7 +45,7 @@ fn killed_two_hundred_times_over_its_duration_the_weekend_ends_as_if_nothing_had
                 }
                 Some(code) => {
                     let status = weekend.lab.relevo(&["status", "--runs", &runs]).out + &records(&folder);
-                    panic!("{code} in round {round}, after {own} kills (RELEVO_SEED={seed}):\n{status}");
+                    panic!("{code} in round {round}, after {own} kills:\n{status}");
                 }
                 None => own += 1,
             }
