@@ -41,6 +41,7 @@ fn call(folder: &Path, step: &str, with: Value) -> Call {
         effect: Effect::Opaque,
         probed: false,
         assumed: false,
+        sent: relevo::run::connector::Sent::default(),
     }
 }
 

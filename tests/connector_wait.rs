@@ -33,6 +33,7 @@ fn call(folder: &Path, uses: &str, with: &Value) -> Call {
         effect: Effect::Read,
         probed: false,
         assumed: false,
+        sent: relevo::run::connector::Sent::default(),
     }
 }
 

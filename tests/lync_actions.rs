@@ -484,6 +484,7 @@ impl Step {
             effect: Effect::Ensure,
             probed: true,
             assumed: false,
+            sent: relevo::run::connector::Sent::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let connector = Connectors::standard(Options::default()).for_action(uses).unwrap();

@@ -615,6 +615,7 @@ fn call(
         effect,
         probed: true,
         assumed: false,
+        sent: relevo::run::connector::Sent::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     (runtime, connectors.for_action(uses).unwrap(), call)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::connector::{Call, Observation};
+use super::connector::{Call, Observation, Sent};
 use super::event::{ConditionSeen, Holding};
 use super::scope;
 use super::state::RunState;
@@ -84,6 +84,7 @@ impl Desk {
             effect: step.effect(),
             probed: step.is_probed(),
             assumed: state.rests_on_described(ix),
+            sent: Sent::default(),
         })
     }
 }

@@ -50,6 +50,18 @@ pub struct Call {
     pub probed: bool,
     /// Whether an effect before this step was only described (in a rehearsal).
     pub assumed: bool,
+    /// Of an attempt in doubt: what is known of the process that sent it.
+    pub sent: Sent,
+}
+
+/// What is known of the process that sent an attempt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// It is known to be dead: it ran on this machine and its lock fell to us, or a person said that its machine is off.
+    /// False also where nobody can tell, as after a take-over from another machine.
+    pub dead: bool,
+    /// How long ago its intent was recorded.
+    pub ago: Option<Span>,
 }
 
 impl Call {
@@ -102,6 +114,12 @@ pub enum Quiescence {
     /// It still runs.
     Busy {
         /// What was seen.
+        seen: String,
+    },
+    /// Nothing proves that it is gone, but the time within which it could act is over: what a look says counts once two
+    /// looks apart agree.
+    TimeIsOver {
+        /// How that is known.
         seen: String,
     },
     /// Nobody can tell.

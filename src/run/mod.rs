@@ -20,6 +20,7 @@ pub mod driver;
 pub mod event;
 pub mod fold;
 pub mod journal;
+pub mod letters;
 pub mod order;
 pub mod people;
 pub mod questions;

@@ -96,6 +96,7 @@ impl World {
             effect: effect.unwrap_or(Effect::Opaque),
             probed: true,
             assumed: false,
+            sent: relevo::run::connector::Sent::default(),
         };
         Step { world: self, connector, call }
     }

@@ -133,7 +133,7 @@ impl Driver {
             }
             Quiescence::Quiet { seen, .. } => (true, false, seen),
             Quiescence::Busy { seen } => (false, true, seen),
-            Quiescence::CannotTell { seen } => (false, false, seen),
+            Quiescence::CannotTell { seen } | Quiescence::TimeIsOver { seen } => (false, false, seen),
         };
         let (verdict, seen) = match judged {
             Some((verdict, seen)) => (Some(verdict), format!("{fallback}; {seen}")),
