@@ -60,6 +60,44 @@ fn everything_with_meaning_changes_a_fingerprint() {
 }
 
 #[test]
+fn what_a_run_is_made_of_is_another_whole_if_only_targets_parameters_or_window_differ() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let plan = file(
+        "plan.yaml",
+        "relevo: 1\nname: x\nparams: { p: { type: string, default: one } }\nsteps:\n  - { id: a, uses: command, with: { argv: [x] } }\n",
+    );
+    let targets = |url: &str| format!("relevo_targets: 1\nservers: {{ pg: {{ url: '{url}' }} }}\nroles: {{ lead: [ann] }}\n");
+    let one = file("one.yaml", &targets("postgres://one"));
+    let same = file("same.yaml", &format!("# a comment\n{}", targets("postgres://one")));
+    let other = file("other.yaml", &targets("postgres://other"));
+    let roles = file("roles.yaml", &targets("postgres://one").replace("ann", "bob"));
+    let window = |hour: u8| format!("timezone: UTC\nopens: 2026-11-27 {hour}:00\ncloses: 2026-11-29 20:00\n");
+    let (early, late) = (file("early.yaml", &window(10)), file("late.yaml", &window(11)));
+    let whole = |targets: &PathBuf, param: Option<&str>, window: Option<&PathBuf>| {
+        let params = param.map(|value| ("p".to_owned(), value.to_owned())).into_iter().collect();
+        let inputs = Inputs { params, targets: Some(targets.clone()), window: window.cloned(), ..Inputs::default() };
+        let plan = relevo::plan::load::load(&plan, &inputs, &catalogue()).unwrap().plan;
+        assert_eq!(plan.whole.len(), 64);
+        (plan.whole, plan.sha256)
+    };
+    let base = whole(&one, None, None);
+    assert_eq!(base, whole(&same, Some("one"), None), "resolved to the same");
+    let mut seen = std::collections::HashSet::from([base.0]);
+    for (targets, param, window) in
+        [(&other, None, None), (&roles, None, None), (&one, Some("two"), None), (&one, None, Some(&early)), (&one, None, Some(&late))]
+    {
+        let (whole, text) = whole(targets, param, window);
+        assert_eq!(text, base.1, "the plan's text is the same");
+        assert!(seen.insert(whole), "{targets:?} {param:?} {window:?}");
+    }
+}
+
+#[test]
 fn the_values_that_an_open_expression_uses_are_part_of_the_fingerprint() {
     let text = |value: &str| {
         format!(

@@ -7,10 +7,10 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Call, Condition, Holds, Probe, Step, Work};
+use super::{Call, Condition, Holds, Probe, Step, Window, Work};
 
 /// The version of what actions mean. Raised when the same words begin to do something else.
 const SEMANTICS: u32 = 1;
@@ -88,6 +88,48 @@ impl Fingerprints {
         self.work(&step.work);
         self.close(b'}');
         Arc::from(super::hex(&Sha256::digest(&self.text)))
+    }
+
+    /// The hash of everything that a run is made of: see [`super::Plan::whole`]. `texts` are the plan and its fragments.
+    pub fn whole<'t>(
+        &mut self,
+        texts: impl Iterator<Item = &'t str>,
+        targets: &Map<String, Value>,
+        params: &Map<String, Value>,
+        window: Option<&Window>,
+        steps: &[Step],
+    ) -> String {
+        // Each text by its own hash: where one ends and the next begins is part of what is hashed.
+        self.text.clear();
+        self.open(b'{');
+        self.key("params");
+        self.map(params);
+        self.key("steps");
+        let mut prints = Sha256::new();
+        for step in steps {
+            prints.update(step.id.as_str().as_bytes());
+            prints.update(b"\0");
+            prints.update(step.fingerprint.as_bytes());
+            prints.update(b"\0");
+        }
+        self.string(&super::hex(&prints.finalize()));
+        self.key("targets");
+        self.map(targets);
+        self.key("texts");
+        self.open(b'[');
+        for text in texts {
+            self.comma();
+            self.string(&super::hex(&Sha256::digest(text.as_bytes())));
+        }
+        self.close(b']');
+        if let Some(window) = window {
+            let Window { timezone, opens, closes, back_out_by } = window;
+            let back_out_by = back_out_by.map(crate::time::Timestamp::as_millis);
+            self.key("window");
+            let _ = serde_json::to_writer(&mut self.text, &(timezone, opens.as_millis(), closes.as_millis(), back_out_by));
+        }
+        self.close(b'}');
+        super::hex(&Sha256::digest(&self.text))
     }
 
     fn work(&mut self, work: &Work) {
@@ -175,17 +217,7 @@ impl Fingerprints {
 
     fn value(&mut self, value: &Value) {
         match value {
-            Value::Object(map) => {
-                self.open(b'{');
-                // serde_json sorts its keys unless some crate in the build asked it not to.
-                let mut keys: Vec<&String> = map.keys().collect();
-                keys.sort_unstable();
-                for key in keys {
-                    self.key(key);
-                    self.value(&map[key]);
-                }
-                self.close(b'}');
-            }
+            Value::Object(map) => self.map(map),
             Value::Array(items) => {
                 self.open(b'[');
                 for item in items {
@@ -198,6 +230,18 @@ impl Fingerprints {
                 let _ = serde_json::to_writer(&mut self.text, scalar);
             }
         }
+    }
+
+    fn map(&mut self, map: &Map<String, Value>) {
+        self.open(b'{');
+        // serde_json sorts its keys unless some crate in the build asked it not to.
+        let mut keys: Vec<&String> = map.keys().collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.key(key);
+            self.value(&map[key]);
+        }
+        self.close(b'}');
     }
 
     fn string(&mut self, text: &str) {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::build::{self, Defaults};
 use super::diagnostic::{Mistakes, Place, Report, Spot, short};
+use super::fingerprint::Fingerprints;
 use super::keys::{DEFAULTS, DefaultsKey, FRAGMENT, FragmentKey, PLAN, Top};
 use super::node::{Kind, Node};
 use super::params::{self, Param};
@@ -150,7 +151,10 @@ impl<'a> Load<'a> {
             zone: window.as_ref().and_then(|window: &Window| crate::time::zone(&window.timezone).ok()),
             defaults: &defaults,
         };
+        let texts: Vec<u16> = steps.iter().map(|(file, _)| *file).collect();
         let built = build::build(&env, steps, limits);
+        let texts = texts.iter().map(|file| self.library.get(*file).text.as_str());
+        let whole = Fingerprints::default().whole(texts, &read.targets.value, &values, window.as_ref(), &built.steps);
         Some(Plan {
             name,
             description,
@@ -165,6 +169,7 @@ impl<'a> Load<'a> {
             index: built.index,
             groups: built.groups,
             sha256,
+            whole,
         })
     }
 

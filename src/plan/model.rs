@@ -89,6 +89,9 @@ pub struct Plan {
     pub groups: BTreeMap<String, Vec<StepIx>>,
     /// SHA-256 of the plan's text, includes appended in order, as lower-case hex.
     pub sha256: String,
+    /// SHA-256 of everything that a run is made of: the texts, the targets, the parameters and the window as resolved, and
+    /// the fingerprint of every step. Lower-case hex.
+    pub whole: String,
 }
 
 impl Plan {

@@ -181,6 +181,7 @@ pub fn plan(steps: Vec<(Step, &[&str])>) -> Plan {
         index,
         groups,
         sha256: "5c".repeat(32),
+        whole: "5d".repeat(32),
     }
 }
 

@@ -129,6 +129,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
         index,
         groups: BTreeMap::new(),
         sha256: "0".repeat(64),
+        whole: "1".repeat(64),
     }
 }
 
