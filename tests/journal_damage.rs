@@ -111,7 +111,7 @@ fn is_prefix(records: &[Record], of: &[Record]) -> bool {
 }
 
 #[test]
-fn a_flip_of_any_byte_of_the_journal_is_refused_or_is_a_torn_tail_beyond_the_watermark() {
+fn f36_i17_a_flip_of_any_byte_of_the_journal_is_refused_or_is_a_torn_tail_beyond_the_watermark() {
     // A few at a time: fifty thousand openings.
     const PARTS: usize = 4;
     let all = subject(ID, 200, 198);
@@ -148,7 +148,7 @@ fn flips(first: usize, step: usize) -> usize {
 }
 
 #[test]
-fn a_truncation_at_any_byte_is_refused_or_leaves_every_record_up_to_the_watermark() {
+fn f37_i17_a_truncation_at_any_byte_is_refused_or_leaves_every_record_up_to_the_watermark() {
     let subject = subject(ID, 60, 58);
     let marked: usize = subject.frames()[..58].iter().map(|frame| frame.len()).sum();
     let mut ends = vec![0];
@@ -169,7 +169,7 @@ fn a_truncation_at_any_byte_is_refused_or_leaves_every_record_up_to_the_watermar
 }
 
 #[test]
-fn a_flip_or_truncation_of_the_watermark_never_changes_what_is_read() {
+fn f17_i17_a_flip_or_truncation_of_the_watermark_never_changes_what_is_read() {
     let subject = subject(ID, 20, 20);
     for at in 0..subject.head.len() {
         let mut head = subject.head.clone();
@@ -191,7 +191,7 @@ fn a_flip_or_truncation_of_the_watermark_never_changes_what_is_read() {
 }
 
 #[test]
-fn both_slots_bad_is_refused() {
+fn f17_both_slots_bad_is_refused() {
     let subject = subject(ID, 5, 5);
     let mut head = subject.head.clone();
     head[20] ^= 1;
@@ -202,7 +202,7 @@ fn both_slots_bad_is_refused() {
 }
 
 #[test]
-fn swapped_removed_and_duplicated_frames_are_refused_by_number() {
+fn f38_i18_swapped_removed_and_duplicated_frames_are_refused_by_number() {
     let subject = subject(ID, 30, 10);
     for at in 0..28 {
         let mut swapped = subject.frames();
@@ -228,7 +228,7 @@ fn swapped_removed_and_duplicated_frames_are_refused_by_number() {
 }
 
 #[test]
-fn a_tail_of_zeros_is_torn_kept_and_cut() {
+fn f14_a_tail_of_zeros_is_torn_kept_and_cut() {
     let subject = subject(ID, 12, 10);
     let mut journal = subject.journal.clone();
     journal.extend_from_slice(&subject.frames()[11][..40]);
@@ -263,7 +263,7 @@ fn more_garbage_than_one_write_can_leave_is_refused() {
 }
 
 #[test]
-fn the_journal_of_another_run_is_refused() {
+fn f39_the_journal_of_another_run_is_refused() {
     let (one, other) = (subject(ID, 20, 20), subject("20261127-220000-0002", 30, 30));
     one.put(&other.journal);
     assert!(one.damaged().what.contains("not the one that was published"));
@@ -304,7 +304,7 @@ fn a_refusal_says_where_and_what_is_certain() {
 }
 
 #[test]
-fn verify_names_each_altered_line_and_no_other() {
+fn i18_verify_names_each_altered_line_and_no_other() {
     let subject = subject(ID, 40, 40);
     assert!(verify(&subject.dir).unwrap().sound());
     let starts: Vec<usize> = subject
@@ -329,7 +329,7 @@ fn verify_names_each_altered_line_and_no_other() {
 }
 
 #[test]
-fn verify_sees_an_edit_that_repaired_its_own_checksum() {
+fn i18_s33_verify_sees_an_edit_that_repaired_its_own_checksum() {
     let subject = subject(ID, 40, 40);
     let mut frames: Vec<Vec<u8>> = subject.frames().iter().map(|frame| frame.to_vec()).collect();
     let json = String::from_utf8(frames[9][18..frames[9].len() - 1].to_vec()).unwrap();
@@ -364,7 +364,7 @@ fn copied(fixture: &Path, to: &Path) -> PathBuf {
 }
 
 #[test]
-fn the_first_format_is_readable_for_good() {
+fn f88_the_first_format_is_readable_for_good() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/journals/v1").join(ID);
     let mut records = Vec::new();
     assert_eq!(read_up_to_head(&fixture, &mut |record| records.push(record)).unwrap(), 9);

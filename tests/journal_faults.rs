@@ -94,7 +94,7 @@ fn recovered(root: &Path) -> (u64, bool) {
 }
 
 #[test]
-fn a_limit_on_the_file_size_ends_the_journal_at_its_last_durable_record() {
+fn f31_f32_a_limit_on_the_file_size_ends_the_journal_at_its_last_durable_record() {
     let root = tempfile::tempdir().unwrap();
     let output = child(Command::new(std::env::current_exe().unwrap()).env(LIMIT, "3000"), root.path());
     assert_eq!(output.status.code(), Some(0), "the signal must not end the process");
@@ -118,7 +118,7 @@ fn with_fault(fault: &str, root: &Path) -> Option<Output> {
 }
 
 #[test]
-fn a_failed_sync_is_never_retried_and_nothing_is_written_after_it() {
+fn f28_a_failed_sync_is_never_retried_and_nothing_is_written_after_it() {
     for at in 1..=5 {
         let root = tempfile::tempdir().unwrap();
         // Once: a second sync would succeed, and must not be tried.
@@ -132,7 +132,7 @@ fn a_failed_sync_is_never_retried_and_nothing_is_written_after_it() {
 }
 
 #[test]
-fn a_disk_that_is_full_ends_the_journal_at_its_last_durable_record() {
+fn f29_f30_f33_a_disk_that_is_full_ends_the_journal_at_its_last_durable_record() {
     for error in ["ENOSPC", "EDQUOT"] {
         let root = tempfile::tempdir().unwrap();
         let Some(output) = with_fault(&format!("write:error={error}:when=3"), root.path()) else { return };
@@ -142,7 +142,7 @@ fn a_disk_that_is_full_ends_the_journal_at_its_last_durable_record() {
 }
 
 #[test]
-fn another_write_error_poisons_the_journal() {
+fn f33_another_write_error_poisons_the_journal() {
     for error in ["EIO", "EROFS", "ESTALE"] {
         let root = tempfile::tempdir().unwrap();
         let Some(output) = with_fault(&format!("write:error={error}:when=2"), root.path()) else { return };
@@ -152,7 +152,7 @@ fn another_write_error_poisons_the_journal() {
 }
 
 #[test]
-fn an_interrupted_write_is_written_again() {
+fn f33_an_interrupted_write_is_written_again() {
     let root = tempfile::tempdir().unwrap();
     let Some(output) = with_fault("write:error=EINTR:when=2", root.path()) else { return };
     assert_eq!(said(&output).last().unwrap(), "durable 12");
@@ -160,7 +160,7 @@ fn an_interrupted_write_is_written_again() {
 }
 
 #[test]
-fn a_process_killed_at_any_sync_leaves_what_it_had_called_durable() {
+fn f02_i8_a_process_killed_at_any_sync_leaves_what_it_had_called_durable() {
     for at in 1..=5 {
         let root = tempfile::tempdir().unwrap();
         let Some(output) = with_fault(&format!("fdatasync:signal=KILL:when={at}"), root.path()) else { return };

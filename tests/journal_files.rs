@@ -67,7 +67,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_new_run_is_complete_private_and_held() {
+fn s50_a_new_run_is_complete_private_and_held() {
     let root = tempfile::tempdir().unwrap();
     let made = create(&root.path().join("runs"), ID).unwrap();
     let dir = made.dir.path();
@@ -90,7 +90,7 @@ fn a_new_run_is_complete_private_and_held() {
 }
 
 #[test]
-fn a_crash_during_creation_leaves_no_run() {
+fn f15_a_crash_during_creation_leaves_no_run() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join(format!(".{ID}.new"))).unwrap();
     fs::write(root.path().join(format!(".{ID}.new/journal")), "half").unwrap();
@@ -112,7 +112,7 @@ fn the_latest_run_is_the_one_that_began_last() {
 }
 
 #[test]
-fn a_directory_that_others_could_have_written_to_is_refused() {
+fn f42_s50_a_directory_that_others_could_have_written_to_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let dir = create(root.path(), ID).unwrap().dir.path().to_owned();
     let refused = |why: &str| match RunDir::open(root.path(), ID, false) {
@@ -158,7 +158,7 @@ fn a_shared_run_belongs_to_its_group() {
 }
 
 #[test]
-fn a_changed_plan_in_the_run_directory_is_noticed() {
+fn f40_a_changed_plan_in_the_run_directory_is_noticed() {
     let root = tempfile::tempdir().unwrap();
     let made = create(root.path(), ID).unwrap();
     for name in ["plan.resolved.json", "plan.yaml", "sources/index"] {
@@ -183,7 +183,7 @@ fn reopened(dir: &RunDir) -> (relevo::journal::FileJournal, Vec<Record>) {
 }
 
 #[test]
-fn the_next_holder_reads_what_the_last_one_synced_and_writes_in_the_next_epoch() {
+fn i6_the_next_holder_reads_what_the_last_one_synced_and_writes_in_the_next_epoch() {
     let root = tempfile::tempdir().unwrap();
     let Created { dir, mut journal, mut records } = create(root.path(), ID).unwrap();
     records.push(journal.append(now(), &note("one \n\u{0}\u{2028}")).unwrap());
@@ -202,7 +202,7 @@ fn the_next_holder_reads_what_the_last_one_synced_and_writes_in_the_next_epoch()
 }
 
 #[test]
-fn a_follower_sees_a_record_as_soon_as_it_is_durable_and_never_before() {
+fn i7_a_follower_sees_a_record_as_soon_as_it_is_durable_and_never_before() {
     let root = tempfile::tempdir().unwrap();
     let Created { dir, mut journal, records } = create(root.path(), ID).unwrap();
     let mut reader = Reader::open(dir.path()).unwrap();
@@ -234,7 +234,7 @@ fn a_large_batch_is_cut_into_writes_that_recovery_takes_for_one() {
 }
 
 #[test]
-fn a_journal_that_somebody_else_wrote_to_takes_nothing_more() {
+fn f27_a_journal_that_somebody_else_wrote_to_takes_nothing_more() {
     let root = tempfile::tempdir().unwrap();
     let Created { dir, mut journal, .. } = create(root.path(), ID).unwrap();
     let path = dir.path().join("journal");
@@ -248,7 +248,7 @@ fn a_journal_that_somebody_else_wrote_to_takes_nothing_more() {
 }
 
 #[test]
-fn a_replaced_journal_or_lock_stops_the_writer() {
+fn f26_a_replaced_journal_or_lock_stops_the_writer() {
     for (name, remove) in [("journal", false), ("journal", true), ("lock", false), ("lock", true)] {
         let root = tempfile::tempdir().unwrap();
         let Created { dir, mut journal, .. } = create(root.path(), ID).unwrap();
@@ -264,7 +264,7 @@ fn a_replaced_journal_or_lock_stops_the_writer() {
 }
 
 #[test]
-fn of_many_who_want_the_lock_exactly_one_has_it() {
+fn f24_of_many_who_want_the_lock_exactly_one_has_it() {
     let root = tempfile::tempdir().unwrap();
     let me = Holder::current();
     for _ in 0..50 {
@@ -372,7 +372,7 @@ fn what_is_no_order_is_put_aside_with_the_reason() {
 
 /// `RELEVO_TEST_RECORDS=1000000 cargo test --release --test journal_files many -- --nocapture` measures.
 #[test]
-fn many_records_are_read_one_by_one() {
+fn f45_many_records_are_read_one_by_one() {
     let many = std::env::var("RELEVO_TEST_RECORDS").ok().and_then(|many| many.parse().ok()).unwrap_or(20_000);
     let root = tempfile::tempdir().unwrap();
     let Created { dir, mut journal, .. } = create(root.path(), ID).unwrap();

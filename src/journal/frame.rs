@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_never_a_frame() {
+    fn f14_zeros_are_never_a_frame() {
         assert_eq!(decode(&[0; 64]), Decoded::Bad(Fault::Header));
         assert_eq!(find(&[0; 64]), None);
     }
@@ -194,7 +194,7 @@ mod tests {
         }
 
         #[test]
-        fn a_flip_of_any_bit_shows(text in any::<String>(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
+        fn f36_a_flip_of_any_bit_shows(text in any::<String>(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
             let mut frame = framed(&serde_json::to_vec(&text).unwrap());
             let at = at.index(frame.len());
             frame[at] ^= 1 << bit;

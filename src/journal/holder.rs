@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn another_host_needs_the_typed_order_and_exactly_that() {
+    fn f25_another_host_needs_the_typed_order_and_exactly_that() {
         let (last, me) = (holder("a", "1", 5), holder("b", "2", 5));
         assert!(matches!(judge_holder(&last, false, &me, "r/1", None), Err(Refusal::OtherHost { claim, .. }) if claim == "r/1"));
         assert!(matches!(judge_holder(&last, false, &me, "r/2", Some("r/1")), Err(Refusal::WrongClaim { .. })));
@@ -136,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn machines_without_a_boot_id_are_told_apart_by_name() {
+    fn f25_machines_without_a_boot_id_are_told_apart_by_name() {
         assert!(judge_holder(&holder("a", "", 5), false, &holder("b", "", 5), "r/1", None).is_err());
     }
 
     #[test]
-    fn a_living_holder_whose_lock_was_deleted_is_not_robbed() {
+    fn f26_a_living_holder_whose_lock_was_deleted_is_not_robbed() {
         let (last, me) = (holder("a", "1", 5), holder("a", "1", 6));
         assert!(matches!(judge_holder(&last, true, &me, "r/1", None), Err(Refusal::Alive { .. })));
         assert_eq!(judge_holder(&last, true, &last, "r/1", None), Ok(false));

@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_never_a_way_out_of_the_folder() {
+    fn s14_an_id_is_never_a_way_out_of_the_folder() {
         for bad in ["", ".", "..", "a/b", "A", "a\\b", "a.b", "ä", &"a".repeat(65)] {
             assert!(!is_id(bad), "{bad}");
         }
