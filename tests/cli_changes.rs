@@ -23,7 +23,7 @@ fn plan(first: &str, last: &str) -> String {
 }
 
 #[test]
-fn a_plan_that_changed_on_disk_is_noticed_and_not_used() {
+fn f87_a_plan_that_changed_on_disk_is_noticed_and_not_used() {
     let desk = at_the_gate();
     desk.steps(&plan("one", "changed"));
     desk.relevo(&["resume", "--yes"]).exits(0).says("has changed since").says("--amend");
@@ -31,7 +31,7 @@ fn a_plan_that_changed_on_disk_is_noticed_and_not_used() {
 }
 
 #[test]
-fn a_plan_that_is_gone_or_broken_on_disk_does_not_matter() {
+fn f87_a_plan_that_is_gone_or_broken_on_disk_does_not_matter() {
     let desk = at_the_gate();
     desk.write("plan.yaml", "relevo: [\n");
     desk.relevo(&["status"]).exits(0);
@@ -41,7 +41,7 @@ fn a_plan_that_is_gone_or_broken_on_disk_does_not_matter() {
 }
 
 #[test]
-fn an_amended_plan_may_change_add_and_remove_what_has_not_begun() {
+fn f87_an_amended_plan_may_change_add_and_remove_what_has_not_begun() {
     let desk = at_the_gate();
     desk.steps(&format!("{}{}", plan("one", "two-anew"), effect("three", "two", "three")));
     desk.relevo(&["resume", "--yes", "--amend", "plan.yaml"]).exits(0).says("changed `two`").says("added `three`");
@@ -51,7 +51,7 @@ fn an_amended_plan_may_change_add_and_remove_what_has_not_begun() {
 }
 
 #[test]
-fn an_amended_plan_holds_over_a_further_crash() {
+fn f87_an_amended_plan_holds_over_a_further_crash() {
     let desk = at_the_gate();
     let hangs = "  - { id: hangs, needs: [two], effect: ensure, uses: command, with: { shell: 'echo hangs >> \"$LEDGER\"; while [ ! -e go ]; do sleep 0.02; done' }, \
                  probe: { uses: command, with: { shell: 'grep -qx hangs \"$LEDGER\"' } } }\n";
@@ -66,7 +66,7 @@ fn an_amended_plan_holds_over_a_further_crash() {
 }
 
 #[test]
-fn an_amended_plan_must_not_change_what_has_begun_and_says_all_objections() {
+fn f87_an_amended_plan_must_not_change_what_has_begun_and_says_all_objections() {
     let desk = at_the_gate();
     let before = desk.journal();
     // `one` is done and differs; `zero` is new and would have had to come before it.
@@ -89,7 +89,7 @@ fn an_amended_plan_must_not_change_what_has_begun_and_says_all_objections() {
 }
 
 #[test]
-fn an_amended_plan_that_is_invalid_changes_nothing() {
+fn f87_an_amended_plan_that_is_invalid_changes_nothing() {
     let desk = at_the_gate();
     let before = desk.journal();
     desk.write("plan.yaml", "relevo: 1\nname: x\nsteps: []\nnonsense: 1\n");

@@ -80,7 +80,7 @@ fn six_is_a_shut_window_and_an_override_is_recorded() {
 }
 
 #[test]
-fn six_is_also_a_window_that_shut_before_the_resume() {
+fn f82_six_is_also_a_window_that_shut_before_the_resume() {
     let desk = Desk::with_steps(GATE);
     let tomorrow = |days: i64| {
         let at = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).checked_add(jiff::ToSpan::days(days)).unwrap();
@@ -152,7 +152,7 @@ fn a_torn_tail_is_cut_kept_and_told() {
 }
 
 #[test]
-fn sixty_nine_is_something_that_is_missing_before_the_start() {
+fn f90_sixty_nine_is_something_that_is_missing_before_the_start() {
     let desk = Desk::with_steps(&format!("{ONE}  - {{ id: two, uses: command, with: {{ argv: [no-such-program-here] }} }}\n"));
     desk.relevo(&["run", "plan.yaml"]).exits(69).says("two").says("no-such-program-here").says("nothing was started");
     assert!(desk.ledger().is_empty());
@@ -170,7 +170,7 @@ fn seventy_three_is_a_run_that_somebody_holds_and_names_them() {
 }
 
 #[test]
-fn a_journal_that_reaches_a_file_size_limit_stops_the_run_safely_and_resume_goes_on() {
+fn f32_a_journal_that_reaches_a_file_size_limit_stops_the_run_safely_and_resume_goes_on() {
     if !all_tests("a file-size limit") {
         return;
     }
@@ -200,7 +200,7 @@ fn a_journal_that_reaches_a_file_size_limit_stops_the_run_safely_and_resume_goes
 }
 
 #[test]
-fn a_full_disk_stops_the_run_with_a_code_of_its_own() {
+fn f29_a_full_disk_stops_the_run_with_a_code_of_its_own() {
     if !all_tests("a small file system, as root") || !nix::unistd::Uid::effective().is_root() {
         return;
     }
@@ -222,7 +222,7 @@ fn a_full_disk_stops_the_run_with_a_code_of_its_own() {
 }
 
 #[test]
-fn a_copied_run_directory_is_not_resumed_on_another_host_unasked() {
+fn f25_a_copied_run_directory_is_not_resumed_on_another_host_unasked() {
     if !all_tests("a host name of its own, as root") || !nix::unistd::Uid::effective().is_root() {
         return;
     }
@@ -248,7 +248,7 @@ fn a_copied_run_directory_is_not_resumed_on_another_host_unasked() {
 }
 
 #[test]
-fn of_many_resumes_at_the_same_instant_exactly_one_goes() {
+fn f24_of_many_resumes_at_the_same_instant_exactly_one_goes() {
     for race in 0..20 {
         let desk = Desk::with_steps(
             "  - { id: one, uses: command, with: { shell: 'echo one >> \"$LEDGER\"' } }\n\

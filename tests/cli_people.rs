@@ -81,7 +81,7 @@ fn who_started_the_run_does_not_count_where_the_gate_says_so() {
 }
 
 #[test]
-fn one_account_cannot_be_a_quorum_of_two() {
+fn s34_one_account_cannot_be_a_quorum_of_two() {
     let desk = gated("approvers: [lead], quorum: 2", &format!("lead: [{}, other]", me()));
     desk.relevo(&["run", "plan.yaml"]).exits(3);
     desk.relevo(&["decide", "ok", "go"]).exits(0);
@@ -211,7 +211,7 @@ fn a_manual_step_wants_its_evidence_in_its_type() {
 }
 
 #[test]
-fn a_probe_contradicts_a_person_who_says_done_too_early() {
+fn f85_a_probe_contradicts_a_person_who_says_done_too_early() {
     let desk = Desk::with_steps(&format!(
         "  - {{ id: cable, manual: {{ instructions: Plug the cable, probe: {{ uses: command, with: {{ argv: [test, -e, plugged] }} }} }} }}\n{}",
         effect("one", "cable")
@@ -271,7 +271,7 @@ fn on_failure_ask_waits_for_a_person_who_may_retry_skip_or_say_done() {
 }
 
 #[test]
-fn on_failure_continue_frees_the_other_branches_and_exits_1() {
+fn f77_on_failure_continue_frees_the_other_branches_and_exits_1() {
     let desk = failing("continue");
     desk.relevo(&["run", "plan.yaml"]).exits(1).says("disk is full");
     assert_eq!(desk.ledger(), ["beside"], "the branch behind the failure stays shut");

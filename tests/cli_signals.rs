@@ -16,7 +16,7 @@ const STEPS: &str = "  - { id: first, uses: command, effect: once, \
      \x20 - { id: second, needs: [first], uses: command, with: { shell: 'echo second >> \"$LEDGER\"' } }\n";
 
 #[test]
-fn the_first_interrupt_says_within_a_second_what_is_in_flight_and_lets_it_finish() {
+fn f83_the_first_interrupt_says_within_a_second_what_is_in_flight_and_lets_it_finish() {
     let desk = Desk::with_steps(STEPS);
     let mut run = desk.start(&["run", "plan.yaml"]);
     desk.wait_for_line("first");
@@ -36,7 +36,7 @@ fn the_first_interrupt_says_within_a_second_what_is_in_flight_and_lets_it_finish
 }
 
 #[test]
-fn a_termination_signal_drains_too_and_has_its_own_code() {
+fn f83_a_termination_signal_drains_too_and_has_its_own_code() {
     let desk = Desk::with_steps(STEPS);
     let mut run = desk.start(&["run", "plan.yaml"]);
     desk.wait_for_line("first");
@@ -49,7 +49,7 @@ fn a_termination_signal_drains_too_and_has_its_own_code() {
 }
 
 #[test]
-fn the_second_interrupt_abandons_and_resume_finds_the_child_again() {
+fn f83_the_second_interrupt_abandons_and_resume_finds_the_child_again() {
     let desk = Desk::with_steps(STEPS);
     let mut run = desk.start(&["run", "plan.yaml"]);
     desk.wait_for_line("first");
@@ -72,7 +72,7 @@ fn the_second_interrupt_abandons_and_resume_finds_the_child_again() {
 }
 
 #[test]
-fn the_third_interrupt_ends_the_process_at_once_as_kill_9_would() {
+fn f83_the_third_interrupt_ends_the_process_at_once_as_kill_9_would() {
     let desk = Desk::with_steps(STEPS);
     let mut run = desk.start(&["run", "plan.yaml"]);
     desk.wait_for_line("first");
@@ -89,7 +89,7 @@ fn the_third_interrupt_ends_the_process_at_once_as_kill_9_would() {
 }
 
 #[test]
-fn a_hangup_does_not_stop_the_run() {
+fn f84_a_hangup_does_not_stop_the_run() {
     let desk = Desk::with_steps(STEPS);
     let run = desk.start(&["run", "plan.yaml"]);
     desk.wait_for_line("first");
@@ -101,7 +101,7 @@ fn a_hangup_does_not_stop_the_run() {
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_stop_the_run() {
+fn f84_a_reader_that_goes_away_does_not_stop_the_run() {
     let desk = Desk::with_steps(STEPS);
     let script = "{ \"$RELEVO\" run plan.yaml 2>&1; echo $? > code; } | head -n 1";
     for format in ["", " --format json"] {
@@ -118,7 +118,7 @@ fn a_reader_that_goes_away_does_not_stop_the_run() {
 }
 
 #[test]
-fn an_interrupt_to_the_whole_group_does_not_reach_the_programs_of_the_steps() {
+fn f83_an_interrupt_to_the_whole_group_does_not_reach_the_programs_of_the_steps() {
     // A terminal sends Ctrl-C to everything in the foreground.
     let desk = Desk::with_steps(STEPS);
     let mut command = desk.command(&["run", "plan.yaml"]);
@@ -134,7 +134,7 @@ fn an_interrupt_to_the_whole_group_does_not_reach_the_programs_of_the_steps() {
 }
 
 #[test]
-fn a_stop_while_waiting_at_a_gate_is_at_once() {
+fn f83_a_stop_while_waiting_at_a_gate_is_at_once() {
     let desk = Desk::with_steps("  - { id: ok, gate: { ask: Really? } }\n");
     let mut run = desk.start(&["run", "plan.yaml", "--wait"]);
     run.wait_for_text("Really?");

@@ -171,7 +171,7 @@ fn schemas_completions_and_the_manual_page_are_printed() {
 }
 
 #[test]
-fn resume_asks_before_it_goes_on_and_without_a_terminal_wants_a_yes() {
+fn s36_resume_asks_before_it_goes_on_and_without_a_terminal_wants_a_yes() {
     let desk = weekend();
     desk.relevo(&["decide", "ok", "go"]).exits(0);
     desk.relevo(&["resume"]).exits(2).says("--yes").says("nothing was started");
@@ -198,7 +198,7 @@ fn forms(secret: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_secret_that_no_program_prints_is_nowhere_in_the_run_directory() {
+fn i12_s26_a_secret_that_no_program_prints_is_nowhere_in_the_run_directory() {
     let secret = "canary-quiet/7f3Qx+1zz";
     let mut desk = Desk::with_steps(
         "  - { id: use, uses: command, effect: ensure, with: { shell: '[ -n \"$A\" ]; read -r fed || true; echo fine', env: { A: { env: CANARY } }, \
@@ -217,7 +217,7 @@ fn a_secret_that_no_program_prints_is_nowhere_in_the_run_directory() {
 }
 
 #[test]
-fn no_secret_is_written_anywhere_in_any_form() {
+fn i12_s26_s28_no_secret_is_written_anywhere_in_any_form() {
     // Multiples of three bytes, so that base64 needs no padding.
     let secrets = ["canary-env/7f3Qx+1", "canary-file/9kZ+Yw", "canary-cmd/pP4=vvv"];
     let mut desk = Desk::with_steps(

@@ -67,7 +67,7 @@ fn what_can_be_known_of_a_backup_file_is_known_before_the_start() {
 }
 
 #[test]
-fn everything_that_is_missing_is_told_at_once_and_what_many_lack_is_told_once() {
+fn f90_everything_that_is_missing_is_told_at_once_and_what_many_lack_is_told_once() {
     let lab = Lab::new();
     let targets = std::fs::read_to_string(lab.dir().join("targets.yaml")).unwrap();
     let without = targets.replace("{ file: svc-mig.password }", "{ env: NOBODY_SET_THIS }");

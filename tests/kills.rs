@@ -271,7 +271,7 @@ impl Trial<'_> {
 }
 
 #[test]
-fn no_kill_loses_an_effect_or_does_one_twice() {
+fn f08_f12_i14_no_kill_loses_an_effect_or_does_one_twice() {
     let all = std::env::var("RELEVO_TESTS").is_ok_and(|which| which == "all");
     let wanted = std::env::var("RELEVO_KILLS").map_or(if all { 200 } else { 40 }, |n| n.parse().unwrap());
     let seed = std::env::var("RELEVO_SEED").map_or_else(

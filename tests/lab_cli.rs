@@ -70,7 +70,7 @@ fn the_folder_and_its_secrets_are_for_its_owner_alone_and_the_process_has_a_sess
 }
 
 #[test]
-fn garbage_gets_a_notice_of_disconnection() {
+fn f54_garbage_gets_a_notice_of_disconnection() {
     use std::io::{Read as _, Write as _};
     let lab = Lab::new();
     let port = u16::try_from(lab.port("dc1", "ldap")).unwrap();
@@ -102,7 +102,7 @@ base: \"OU=Service,DC=contoso,DC=lan\", where: { sAMAccountName: ocschat } }\n";
 }
 
 #[test]
-fn a_run_does_not_start_on_another_object_than_was_rehearsed_unless_the_world_is_fresh() {
+fn f61_i4_a_run_does_not_start_on_another_object_than_was_rehearsed_unless_the_world_is_fresh() {
     let lab = Lab::new();
     let plan = "relevo: 1\nname: In the lab\nsteps:\n  - id: delete\n    uses: ad.user.delete\n    with: { directory: contoso, \
 base: \"OU=Service,DC=contoso,DC=lan\", sip_address: sip:ocschat@contoso.lan }\n";

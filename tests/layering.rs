@@ -97,7 +97,7 @@ fn the_scheduler_has_no_clock_no_file_and_nothing_to_await() {
 }
 
 #[test]
-fn nothing_below_the_command_line_asks_whether_this_is_a_rehearsal() {
+fn s55_nothing_below_the_command_line_asks_whether_this_is_a_rehearsal() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = Vec::new();
     files(&src, &mut all);

@@ -46,7 +46,7 @@ fn with_ledger((mut desk, site): (Desk, PathBuf)) -> (Desk, PathBuf) {
 }
 
 #[test]
-fn a_rehearsal_leaves_no_trace_and_looks_for_real() {
+fn i11_s55_a_rehearsal_leaves_no_trace_and_looks_for_real() {
     let (desk, site) = with_ledger(desk());
     let before = tree(&site);
     for verb in [["rehearse", "site/plan.yaml"].as_slice(), &["run", "site/plan.yaml", "--dry-run"]] {
@@ -105,7 +105,7 @@ fn a_rehearsal_is_not_resumed_nor_decided_about_as_a_run() {
 }
 
 #[test]
-fn a_rehearsal_does_not_write_into_other_runs() {
+fn i11_a_rehearsal_does_not_write_into_other_runs() {
     let (desk, site) = with_ledger(desk());
     // `script` would remove the runs if it were done.
     std::fs::write(
