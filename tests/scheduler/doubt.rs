@@ -24,7 +24,7 @@ fn cut_off(step: Step) -> Story {
 const DOUBT: &str = "a is in doubt: attempt 1 is in doubt (its end was not seen); ";
 
 #[test]
-fn nothing_recorded_means_that_the_step_runs_normally() {
+fn f01_nothing_recorded_means_that_the_step_runs_normally() {
     let mut story = Story::of(plan(vec![action("a", Effect::Once)]));
     story.crash().next_is(&["look a 1"]);
 }
@@ -42,7 +42,7 @@ fn a_read_of_which_nobody_can_tell_whether_it_goes_on_needs_no_person() {
 }
 
 #[test]
-fn a_setting_that_is_not_done_is_set_again_after_another_look() {
+fn f03_a_setting_that_is_not_done_is_set_again_after_another_look() {
     let mut story = cut_off(action("a", Effect::Ensure));
     story.tell(quiet("a", 1, Some(Verdict::NotDone))).decides(&["a is tried again: 2 in 0 s", "look a 2"]);
     story.tell(looked("a", 2, Verdict::NotDone)).next_is(&["apply a 2"]);
@@ -82,7 +82,7 @@ fn a_keyed_effect_is_made_again_with_or_without_a_probe() {
 }
 
 #[test]
-fn an_effect_that_must_happen_once_is_looked_at_twice_and_then_a_person_is_asked() {
+fn f75_i3_an_effect_that_must_happen_once_is_looked_at_twice_and_then_a_person_is_asked() {
     let mut story = cut_off(action("a", Effect::Once));
     story.tell(quiet("a", 1, Some(Verdict::NotDone))).next_is(&["wake in 2 s", "held up by Time"]);
     story.wait(2).next_is(&["settle a 1"]);
@@ -101,7 +101,7 @@ fn an_opaque_effect_always_goes_to_a_person() {
 }
 
 #[test]
-fn what_is_found_done_after_a_crash_is_verified_and_not_applied_again() {
+fn f05_f06_what_is_found_done_after_a_crash_is_verified_and_not_applied_again() {
     for effect in [Effect::Ensure, Effect::Cas, Effect::Keyed, Effect::Once] {
         let mut story = cut_off(action("a", effect));
         story.tell(quiet("a", 1, Some(Verdict::Done))).decides(&["a is verified: Applied", "finished: Done"]);
@@ -109,7 +109,7 @@ fn what_is_found_done_after_a_crash_is_verified_and_not_applied_again() {
 }
 
 #[test]
-fn what_destroys_is_repeated_only_after_two_quiet_looks_that_say_not_done() {
+fn f75_i3_what_destroys_is_repeated_only_after_two_quiet_looks_that_say_not_done() {
     for effect in [Effect::Ensure, Effect::Cas, Effect::Keyed] {
         let mut story = cut_off(action("a", effect).acting(|action| action.destructive = true));
         story.tell(quiet("a", 1, Some(Verdict::NotDone))).next_is(&["wake in 2 s", "held up by Time"]);
@@ -119,7 +119,7 @@ fn what_destroys_is_repeated_only_after_two_quiet_looks_that_say_not_done() {
 }
 
 #[test]
-fn a_look_that_says_something_else_between_two_looks_starts_the_count_anew() {
+fn f75_a_look_that_says_something_else_between_two_looks_starts_the_count_anew() {
     let mut story = cut_off(action("a", Effect::Cas).acting(|action| action.destructive = true));
     story.tell(quiet("a", 1, Some(Verdict::NotDone))).wait(2).tell(quiet("a", 1, Some(Verdict::Unknown)));
     story.wait(2).tell(quiet("a", 1, Some(Verdict::NotDone))).next_is(&["wake in 2 s", "held up by Time"]);
@@ -142,7 +142,7 @@ fn what_destroys_and_is_half_done_goes_to_a_person() {
 }
 
 #[test]
-fn not_done_counts_only_once_the_attempt_can_no_longer_act() {
+fn f74_i3_not_done_counts_only_once_the_attempt_can_no_longer_act() {
     let mut story = cut_off(action("a", Effect::Ensure));
     story.tell(busy("a", 1)).next_is(&["wake in 2 s", "held up by Time"]);
     story.wait(2).next_is(&["settle a 1"]);
@@ -169,7 +169,7 @@ fn a_probe_that_cannot_tell_is_asked_three_times_and_then_a_person() {
 }
 
 #[test]
-fn an_unknown_answer_is_settled_and_never_retried_unseen() {
+fn f48_f49_an_unknown_answer_is_settled_and_never_retried_unseen() {
     for effect in [Effect::Read, Effect::Ensure, Effect::Cas, Effect::Keyed, Effect::Once, Effect::Opaque] {
         let mut story = Story::of(plan(vec![action("a", effect).with(|step| step.retry.attempts = 5)]));
         story.tell(started("a", 1)).tell(ended("a", 1, unknown())).next_is(&["settle a 1"]);
@@ -209,7 +209,7 @@ fn what_was_not_sent_or_refused_is_ended_even_across_a_crash() {
 }
 
 #[test]
-fn what_was_acknowledged_is_verified_after_a_crash_and_not_applied_again() {
+fn f07_what_was_acknowledged_is_verified_after_a_crash_and_not_applied_again() {
     let mut story = Story::of(plan(vec![action("a", Effect::Once)]));
     story.tell(started("a", 1)).tell(ended("a", 1, applied())).crash().next_is(&["verify a 1"]);
     story.tell(shown("a", 1, Verdict::Done)).decides(&["a is verified: Applied", "finished: Done"]);
@@ -233,7 +233,7 @@ fn a_step_in_doubt_is_looked_at_once_more_after_a_resume_and_the_question_stands
 }
 
 #[test]
-fn a_decision_is_carried_out_after_a_crash_and_never_asked_for_twice() {
+fn f11_i9_a_decision_is_carried_out_after_a_crash_and_never_asked_for_twice() {
     let mut story = cut_off(action("a", Effect::Opaque));
     story
         .tell(cannot_tell("a", 1, None))
@@ -242,7 +242,7 @@ fn a_decision_is_carried_out_after_a_crash_and_never_asked_for_twice() {
 }
 
 #[test]
-fn a_clock_that_went_back_does_not_make_the_looks_turn_in_circles() {
+fn f79_a_clock_that_went_back_does_not_make_the_looks_turn_in_circles() {
     let mut story = cut_off(action("a", Effect::Ensure));
     story.wait(-3600).tell(quiet("a", 1, Some(Verdict::NotDone)));
     story.decides(&["a is tried again: 2 in 0 s", "look a 2"]);

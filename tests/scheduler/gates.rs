@@ -25,7 +25,7 @@ fn a_gate_is_asked_once_and_nothing_behind_it_starts() {
 }
 
 #[test]
-fn a_gate_opens_when_enough_different_people_said_go() {
+fn s34_a_gate_opens_when_enough_different_people_said_go() {
     let mut story = gated(|gate| gate.quorum = 2);
     story.tell(asked("g", None)).tell(vote("g", "bob", true)).tell(vote("g", "bob", true)).next_is(&["held up by Person"]);
     story.tell(vote("g", "cy", true)).decides(&["g opens", "apply a 1"]);
@@ -49,7 +49,7 @@ fn a_vote_that_does_not_count_opens_nothing() {
 }
 
 #[test]
-fn only_members_whose_account_is_known_and_who_did_not_start_the_run_count() {
+fn s34_only_members_whose_account_is_known_and_who_did_not_start_the_run_count() {
     let story = gated(|gate| {
         gate.approvers = vec!["lead".to_owned()];
         gate.not_initiator = true;
@@ -69,7 +69,7 @@ fn only_members_whose_account_is_known_and_who_did_not_start_the_run_count() {
 }
 
 #[test]
-fn expiry_is_never_a_yes_and_a_retry_asks_anew() {
+fn s35_s59_expiry_is_never_a_yes_and_a_retry_asks_anew() {
     let mut story = gated(|_| {});
     story.tell(asked("g", Some(60))).next_is(&["wake in 60 s", "held up by Person"]);
     story.wait(60).decides(&["g has lapsed", "held up by Person"]);
@@ -94,7 +94,7 @@ fn a_no_go_whose_refusal_a_crash_took_away_is_still_a_no_go() {
 }
 
 #[test]
-fn a_no_go_counts_for_its_question_and_not_for_the_next() {
+fn s35_a_no_go_counts_for_its_question_and_not_for_the_next() {
     let mut story = gated(|_| {});
     story.tell(asked("g", None)).tell(vote("g", "bob", false));
     story.decides(&["g is refused by bob", "finished: Failed"]);

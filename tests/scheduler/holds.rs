@@ -43,7 +43,7 @@ fn a_stop_decided_at_a_step_stops_the_run() {
 }
 
 #[test]
-fn nothing_starts_before_the_window_opens_or_after_it_closes() {
+fn i5_nothing_starts_before_the_window_opens_or_after_it_closes() {
     let mut plan = plan(vec![action("a", Effect::Ensure)]);
     plan.window = Some(Window { timezone: "UTC".to_owned(), opens: at(60), closes: at(120), back_out_by: None });
     let mut story = Story::of(plan.clone());
@@ -55,7 +55,7 @@ fn nothing_starts_before_the_window_opens_or_after_it_closes() {
 }
 
 #[test]
-fn an_attempt_that_was_looked_at_is_not_made_when_the_window_has_closed_meanwhile() {
+fn f82_i5_an_attempt_that_was_looked_at_is_not_made_when_the_window_has_closed_meanwhile() {
     let mut plan = plan(vec![action("a", Effect::Ensure), action("b", Effect::Ensure)]);
     plan.window = Some(Window { timezone: "UTC".to_owned(), opens: at(0), closes: at(120), back_out_by: None });
     let mut story = Story::of(plan);

@@ -8,7 +8,7 @@ use crate::story::{Story, applied, conditions, ended, looked, shown, started, st
 use crate::support::{StepExt, action, checkpoint, limit, manual, plan};
 
 #[test]
-fn a_step_starts_when_all_that_it_needs_is_verified_and_not_before() {
+fn f08_i2_a_step_starts_when_all_that_it_needs_is_verified_and_not_before() {
     let steps = vec![action("a", Effect::Read), action("b", Effect::Read), action("c", Effect::Read).needs(&[0, 1])];
     let mut story = Story::of(plan(steps));
     story.next_is(&["apply a 1", "apply b 1"]);
@@ -20,7 +20,7 @@ fn a_step_starts_when_all_that_it_needs_is_verified_and_not_before() {
 }
 
 #[test]
-fn an_intent_before_its_needs_cannot_be() {
+fn i2_an_intent_before_its_needs_cannot_be() {
     let mut story = Story::of(plan(vec![action("a", Effect::Read), action("b", Effect::Read).needs(&[0])]));
     assert_eq!(story.refuses(started("b", 1)), "`b` starts before what it needs is done");
 }

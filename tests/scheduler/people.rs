@@ -28,7 +28,7 @@ fn a_manual_step_without_a_probe_is_done_on_a_persons_word() {
 }
 
 #[test]
-fn a_probe_may_contradict_a_person_and_the_question_stands_again() {
+fn f85_a_probe_may_contradict_a_person_and_the_question_stands_again() {
     let probe = Probe { call: Call { uses: "sim".to_owned(), with: serde_json::json!({}) }, verdict: Vec::new() };
     let step = manual("m").with(|step| {
         if let Work::Manual(manual) = &mut step.work {
@@ -51,7 +51,7 @@ fn a_person_who_says_that_it_cannot_be_done_fails_the_step() {
 }
 
 #[test]
-fn decisions_are_refused_where_there_is_nothing_to_decide() {
+fn i9_decisions_are_refused_where_there_is_nothing_to_decide() {
     let mut story = Story::of(plan(vec![action("a", Effect::Opaque), gate("g")]));
     assert_eq!(story.refuses(decided("a", Decision::Retry)), "`a` is pending; `Retry` decides nothing about it");
     assert_eq!(story.refuses(decided("a", Decision::Rollback)), "this version does not roll back; `stop` ends the run here");

@@ -240,7 +240,7 @@ fn a_before_image_that_takes_long_is_followed_by_another_look_and_not_by_another
 }
 
 #[test]
-fn a_window_that_has_closed_for_good_is_left_even_with_people_there() {
+fn f82_a_window_that_has_closed_for_good_is_left_even_with_people_there() {
     let mut plan = plan(vec![action("a", Effect::Read)]);
     plan.window = Some(Window { timezone: "UTC".to_owned(), opens: at(-60), closes: at(-30), back_out_by: None });
     let (end, events) = run(plan, Systems::default(), true, Vec::new());
@@ -248,7 +248,7 @@ fn a_window_that_has_closed_for_good_is_left_even_with_people_there() {
 }
 
 #[test]
-fn a_clock_that_jumps_pauses_a_run_in_which_a_step_waits_for_its_time() {
+fn f79_f80_a_clock_that_jumps_pauses_a_run_in_which_a_step_waits_for_its_time() {
     let steps = vec![action("a", Effect::Opaque), action("b", Effect::Opaque).with(|step| step.not_before = Some(at(3600)))];
     let systems = Systems { apply: 60, jump: Some((30, 7200)), ..Systems::default() };
     let stop = Request::Order(Order::Abort { reason: "wrong clock".to_owned() }, person("bob"), None);
@@ -310,13 +310,13 @@ fn bound(systems: Systems) -> (Vec<String>, Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn a_step_that_is_bound_to_nothing_is_bound_to_what_its_first_look_finds() {
+fn i4_a_step_that_is_bound_to_nothing_is_bound_to_what_its_first_look_finds() {
     let found = bound(Systems { object: Some("g1"), ..Systems::default() });
     assert_eq!(found, (vec!["g1".to_owned()], vec!["g1".to_owned()], vec!["/evidence/g1".to_owned()]));
 }
 
 #[test]
-fn a_step_that_is_bound_stays_bound_whatever_a_look_finds() {
+fn i4_a_step_that_is_bound_stays_bound_whatever_a_look_finds() {
     let found = bound(Systems { pinned: Some("g1"), object: Some("g2"), ..Systems::default() });
     assert_eq!(found, (vec!["g1".to_owned()], vec!["g1".to_owned()], vec!["/evidence/g2".to_owned()]));
 }

@@ -78,7 +78,7 @@ fn many(count: u64, one: impl Fn(u64) -> Result<Seen, Box<Report>> + Sync) -> (S
 }
 
 #[test]
-fn no_schedule_of_crashes_and_faults_breaks_an_invariant() {
+fn f09_f74_i10_no_schedule_of_crashes_and_faults_breaks_an_invariant() {
     if let Some(seed) = std::env::var("RELEVO_SEED").ok().and_then(|text| text.parse::<u64>().ok()) {
         match schedule::run(seed, None) {
             Ok(outcome) => outcome.records.iter().for_each(|record| println!("{:>4} {:?}", record.seq, record.event)),
@@ -100,7 +100,7 @@ fn no_schedule_of_crashes_and_faults_breaks_an_invariant() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_journal() {
+fn i13_the_same_seed_gives_the_same_journal() {
     for seed in 0..300 {
         let once = schedule::run(seed, None).map(|outcome| outcome.records).map_err(|report| report.text);
         let twice = schedule::run(seed, None).map(|outcome| outcome.records).map_err(|report| report.text);
@@ -109,7 +109,7 @@ fn the_same_seed_gives_the_same_journal() {
 }
 
 #[test]
-fn a_rehearsal_touches_nothing_and_ends() {
+fn i11_i10_a_rehearsal_touches_nothing_and_ends() {
     let mut failed = 0;
     for seed in 0..schedules() / 20 {
         match schedule::rehearse(seed, None) {
@@ -131,12 +131,12 @@ fn is_found(sabotage: Sabotage, by: &str) {
 }
 
 #[test]
-fn a_sync_that_does_nothing_is_found() {
+fn i1_a_sync_that_does_nothing_is_found() {
     is_found(Sabotage::SyncDoesNothing, "I");
 }
 
 #[test]
-fn a_recovery_that_forgets_an_intent_without_an_end_is_found() {
+fn i3_a_recovery_that_forgets_an_intent_without_an_end_is_found() {
     is_found(Sabotage::RecoveryForgetsIntents, "");
 }
 
@@ -146,27 +146,27 @@ fn a_recovery_that_takes_an_attempt_in_doubt_for_a_refusal_is_found() {
 }
 
 #[test]
-fn a_recovery_that_cuts_off_a_whole_record_is_found() {
+fn i8_a_recovery_that_cuts_off_a_whole_record_is_found() {
     is_found(Sabotage::RecoveryCutsTooMuch, "");
 }
 
 #[test]
-fn a_connector_that_says_quiet_while_it_acts_is_found() {
+fn f74_i3_a_connector_that_says_quiet_while_it_acts_is_found() {
     is_found(Sabotage::QuietWhileItActs, "still act");
 }
 
 #[test]
-fn a_driver_that_takes_an_unknown_answer_for_a_refusal_is_found() {
+fn f49_a_driver_that_takes_an_unknown_answer_for_a_refusal_is_found() {
     is_found(Sabotage::UnknownIsRefused, "");
 }
 
 #[test]
-fn a_probe_that_says_done_without_evidence_is_found() {
+fn i15_a_probe_that_says_done_without_evidence_is_found() {
     is_found(Sabotage::DoneWithoutEvidence, "I15");
 }
 
 #[test]
-fn a_dependency_that_the_scheduler_does_not_know_is_found() {
+fn i2_a_dependency_that_the_scheduler_does_not_know_is_found() {
     is_found(Sabotage::DependencyDropped, "I2");
 }
 
@@ -176,17 +176,17 @@ fn limits_that_the_scheduler_does_not_know_are_found() {
 }
 
 #[test]
-fn a_window_that_the_scheduler_does_not_know_is_found() {
+fn i5_a_window_that_the_scheduler_does_not_know_is_found() {
     is_found(Sabotage::WindowIgnored, "I5");
 }
 
 #[test]
-fn records_shown_before_they_are_durable_are_found() {
+fn i7_records_shown_before_they_are_durable_are_found() {
     is_found(Sabotage::ShowsBeforeSync, "I7");
 }
 
 #[test]
-fn a_rehearsal_with_the_real_connectors_is_found() {
+fn i11_a_rehearsal_with_the_real_connectors_is_found() {
     let found = (0..BOUND).find_map(|seed| schedule::rehearse(seed, Some(Sabotage::RehearsalActs)).err());
     let report = found.expect("a rehearsal that acts was not found");
     assert!(report.problems.iter().any(|problem| problem.contains("I11")), "{}", report.text);
