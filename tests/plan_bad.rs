@@ -37,7 +37,7 @@ fn every_bad_plan_gives_the_report_beside_it() {
 }
 
 #[test]
-fn no_report_holds_a_secret() {
+fn f101_s24_no_report_holds_a_secret() {
     for path in fixtures("bad") {
         let report = load_file(&path).unwrap_err();
         for text in [report.render(false), report.render(true), report.to_json().to_string()] {

@@ -48,7 +48,7 @@ fn everything_that_depends_only_on_parameters_and_targets_is_resolved() {
 }
 
 #[test]
-fn an_open_text_is_resolved_once_the_outputs_are_there() {
+fn s15_an_open_text_is_resolved_once_the_outputs_are_there() {
     let params = Map::from_iter([("pool".to_owned(), json!("p"))]);
     let targets = Map::new();
     let outputs = |id: &str| (id == "a-b").then(|| json!({ "x-y": "${{ params.pool }}", "n": 3 }));

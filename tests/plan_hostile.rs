@@ -193,7 +193,7 @@ fn ten_thousand_mistakes_are_counted_and_a_hundred_shown() {
 }
 
 #[test]
-fn an_expression_cannot_eat_time_or_memory() {
+fn s48_an_expression_cannot_eat_time_or_memory() {
     let param = "a".repeat(60_000);
     for expression in [
         "'a' * 100000000",
@@ -218,7 +218,7 @@ fn an_expression_cannot_eat_time_or_memory() {
 }
 
 #[test]
-fn control_characters_never_reach_the_terminal() {
+fn f102_s30_control_characters_never_reach_the_terminal() {
     let inputs = relevo::plan::load::Inputs {
         params: vec![("x\u{1b}[31m".to_owned(), "y\u{1b}]0;z\u{7}".to_owned())],
         ..Default::default()

@@ -162,7 +162,7 @@ fn secrets_stand_as_references_and_their_files_are_found_beside_the_file_that_na
 }
 
 #[test]
-fn secrets_are_resolved_from_each_source_and_never_printed() {
+fn s26_secrets_are_resolved_from_each_source_and_never_printed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, "hunter2\r\n").unwrap();
@@ -245,7 +245,7 @@ fn a_missing_targets_file_is_said_once() {
 }
 
 #[test]
-fn durations_are_whole_numbers_with_units_from_large_to_small() {
+fn s48_durations_are_whole_numbers_with_units_from_large_to_small() {
     for (text, millis) in [
         ("30s", 30_000),
         ("5m", 300_000),
@@ -296,7 +296,7 @@ fn the_sources_are_the_plan_and_every_file_it_reads() {
 
 #[cfg(unix)]
 #[test]
-fn a_fragment_behind_a_link_that_leads_out_of_the_folder_is_refused() {
+fn s14_a_fragment_behind_a_link_that_leads_out_of_the_folder_is_refused() {
     let elsewhere = tempfile::NamedTempFile::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("link.yaml")).unwrap();
@@ -344,7 +344,7 @@ fn a_step_behind_a_for_each_without_items_still_waits_for_what_came_before_it() 
 }
 
 #[test]
-fn a_url_with_a_password_in_it_is_refused_and_not_shown() {
+fn s24_a_url_with_a_password_in_it_is_refused_and_not_shown() {
     let targets = "relevo_targets: 1\nhosts:\n  a: { url: 'https://me:hunter2@a.b' }\n";
     let report = load_with(&steps("  - { id: a, uses: noop }\n"), &[("targets.yaml", targets)], &Inputs::default()).unwrap_err();
     assert_eq!(messages(&report), ["3:13 a URL must not hold a user or a password"]);

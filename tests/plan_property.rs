@@ -60,7 +60,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_texts_do_not_panic(text in "\\PC{0,200}") {
+    fn s47_arbitrary_texts_do_not_panic(text in "\\PC{0,200}") {
         if let Err(report) = load_text(&text, &[]) {
             let _ = report.render(true);
             let _ = report.to_json();
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_plans_do_not_panic(
+    fn s46_s47_mutated_plans_do_not_panic(
         which in 0usize..1000,
         changes in prop::collection::vec((0usize..100_000, 0..PIECES.len(), 0usize..12), 1..8),
     ) {

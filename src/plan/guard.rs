@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_plan_never_needs_is_refused_where_it_stands() {
+    fn f99_what_a_plan_never_needs_is_refused_where_it_stands() {
         assert_eq!(messages("a: &x 1\nb: *x\n")[0], (3, "an anchor (`&`)".into()));
         assert_eq!(messages("a: &x 1\nb: *x\n")[1], (11, "an alias (`*`)".into()));
         assert_eq!(messages("a:\n  <<: {b: 1}\n")[0].0, 5);
@@ -515,7 +515,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::format_collect, reason = "built once")]
-    fn nesting_is_refused_before_the_parser_sees_it() {
+    fn f21_f92_nesting_is_refused_before_the_parser_sees_it() {
         for text in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000), "[{".repeat(50_000)] {
             let found = look(&text);
             assert!(found.fatal);

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_would_grow_without_bound_is_refused() {
+    fn s49_a_pattern_that_would_grow_without_bound_is_refused() {
         assert!(take(Some(r"(\w{1000}){1000}"), None, ArgType::String, "x").is_err());
     }
 }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_of_a_hundred_thousand_steps_is_found_without_a_deep_stack() {
+    fn f21_f98_a_cycle_of_a_hundred_thousand_steps_is_found_without_a_deep_stack() {
         let count = 100_000;
         let (_, cycles) = Graph::new((0..count).map(|step| vec![(step + 1) % count]).collect());
         assert_eq!(cycles.len(), 1);
