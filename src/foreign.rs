@@ -97,14 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_escape_sequence_from_a_server_does_not_reach_the_terminal() {
+    fn f102_s30_an_escape_sequence_from_a_server_does_not_reach_the_terminal() {
         assert_eq!(line("ok\u{1b}[2Jgone\r\n"), "ok\\u{1b}[2Jgone\\r\\n");
         assert_eq!(line("\u{9b}31m"), "\\u{9b}31m");
         assert_eq!(one_line("a\x1b[2Jb\u{202e}c\u{9b}d\r\n", 80), "a\\u{1b}[2Jb\\u{202e}c\\u{9b}d");
     }
 
     #[test]
-    fn what_reorders_or_hides_text_is_shown_by_its_number() {
+    fn f102_s30_what_reorders_or_hides_text_is_shown_by_its_number() {
         assert_eq!(line("delete \u{202e}resu"), "delete \\u{202e}resu");
         assert_eq!(line("a\u{200b}b\u{2066}c\u{e0041}"), "a\\u{200b}b\\u{2066}c\\u{e0041}");
         for c in (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| hidden(*c).is_some()) {

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_does_not_stop_the_run() {
+    fn f84_a_closed_pipe_does_not_stop_the_run() {
         struct Closed;
         impl Write for Closed {
             fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {

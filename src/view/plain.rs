@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_cannot_colour_the_log_or_begin_a_line_of_its_own() {
+    fn f102_s30_a_server_cannot_colour_the_log_or_begin_a_line_of_its_own() {
         let failed = Event::StepFailed { step: id("export"), reason: "no\u{1b}[32m\n03:12:46 done export".into() };
         assert_eq!(say(failed).unwrap(), "03:12:45 FAILED      export             no\\u{1b}[32m\\n03:12:46 done export");
     }

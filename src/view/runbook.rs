@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_in_a_plan_is_shown_and_not_obeyed() {
+    fn f102_s32_markdown_in_a_plan_is_shown_and_not_obeyed() {
         assert_eq!(escape("a|b <script> [x](http://y)\n# *no*"), "a\\|b &lt;script&gt; \\[x\\](http&#58;//y)<br>\\# \\*no\\*");
         assert_eq!(code("`a` | b"), "<code>\\`a\\` \\| b</code>");
     }

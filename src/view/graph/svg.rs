@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_in_a_plan_is_shown_and_not_obeyed() {
+    fn f102_s41_markup_in_a_plan_is_shown_and_not_obeyed() {
         let steps: Vec<(crate::plan::Step, &[&str])> = vec![(noop("a").called("</text><script>alert('1')&</script>\u{1b}"), &[])];
         let picture = svg(&Drawing::of(&plan(steps)));
         assert!(!picture.contains("<script"), "{picture}");
