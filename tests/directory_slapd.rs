@@ -207,7 +207,7 @@ async fn a_value_is_changed_and_changed_back() {
 }
 
 #[tokio::test]
-async fn another_value_than_the_expected_one_is_a_conflict_and_stays() {
+async fn s58_another_value_than_the_expected_one_is_a_conflict_and_stays() {
     let Some(slapd) = start() else { return };
     let step = slapd.change(&json!([{ "attribute": "description", "from": "other", "to": "new" }]));
     assert_eq!(step.verdict().await, Verdict::Conflict);
@@ -251,7 +251,7 @@ async fn an_object_that_is_not_there_is_neither_bound_nor_changed() {
 }
 
 #[tokio::test]
-async fn a_search_gives_what_matches_and_its_values_are_no_filters() {
+async fn s01_a_search_gives_what_matches_and_its_values_are_no_filters() {
     let Some(slapd) = start() else { return };
     let search = |with: Value| {
         let step = slapd.step("ldap.search", &with);
@@ -292,7 +292,7 @@ async fn actions_for_active_directory_say_that_this_is_none() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_is_no_change_and_no_verdict() {
+async fn f47_f51_a_server_that_is_gone_is_no_change_and_no_verdict() {
     let Some(mut slapd) = start() else { return };
     let step = slapd.change(&json!([{ "attribute": "description", "from": "old", "to": "new" }]));
     slapd.child.kill().unwrap();

@@ -142,7 +142,7 @@ proptest! {
     #![proptest_config(many(20_000))]
 
     #[test]
-    fn a_name_that_was_built_is_read_back_the_same(pairs in vec(pair(), 0..5)) {
+    fn s02_a_name_that_was_built_is_read_back_the_same(pairs in vec(pair(), 0..5)) {
         let dn = pairs.iter().rev().fold(Dn::root(), |dn, (attribute, value)| dn.child(attribute, value));
         let written = dn.to_string();
         prop_assert!(!written.contains(['\0', '\n', '\r']), "{written:?}");
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn a_filter_of_any_bytes_is_one_test_for_exactly_these_bytes(
+    fn s01_a_filter_of_any_bytes_is_one_test_for_exactly_these_bytes(
         attribute in attribute(),
         bytes in prop_oneof![vec(any::<u8>(), 0..24), text().prop_map(String::into_bytes)],
     ) {
@@ -185,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn a_name_in_a_filter_survives_both_escapings(pairs in vec(pair(), 1..4)) {
+    fn s03_a_name_in_a_filter_survives_both_escapings(pairs in vec(pair(), 1..4)) {
         let dn = pairs.iter().rev().fold(Dn::root(), |dn, (attribute, value)| dn.child(attribute, value));
         let filter = Filter::and([Filter::present("objectClass"), Filter::equal("member", dn.to_string())]).to_string();
         let inner = filter.strip_prefix("(&(objectClass=*)").unwrap().strip_suffix(')').unwrap();
@@ -194,7 +194,7 @@ proptest! {
     }
 
     #[test]
-    fn an_identifier_is_the_same_as_bytes_and_as_text(sid in sid(), more in any::<u8>()) {
+    fn s04_an_identifier_is_the_same_as_bytes_and_as_text(sid in sid(), more in any::<u8>()) {
         let bytes = sid.to_bytes();
         prop_assert_eq!(Sid::parse(&sid.to_string()), Some(sid.clone()));
         prop_assert_eq!(Sid::from_bytes(&bytes), Some(sid));
@@ -218,7 +218,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_of_any_kind_never_panic(
+    fn f53_s47_bytes_of_any_kind_never_panic(
         bytes in vec(any::<u8>(), 0..80),
         header in proptest::option::of((0..40_u32, 0..40_u32, any::<u16>())),
     ) {

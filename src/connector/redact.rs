@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_plain_and_in_the_usual_encodings() {
+    fn s26_a_secret_is_found_plain_and_in_the_usual_encodings() {
         let redactor = redactor("CANARY-7f3a/ä \"x\"");
         for text in [
             "CANARY-7f3a/ä \"x\"",

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_logon_is_held_for_a_minute_and_no_longer() {
+    fn f66_a_refused_logon_is_held_for_a_minute_and_no_longer() {
         let at = Instant::now();
         let last = Some((at, "wrong".to_owned()));
         assert_eq!(held(&last, at), Some((HOLD, "wrong")));

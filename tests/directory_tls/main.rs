@@ -162,7 +162,7 @@ fn a_certificate_that_is_good_is_let_through_by_both_ways() {
 }
 
 #[test]
-fn an_expired_certificate_is_refused() {
+fn f67_s16_an_expired_certificate_is_refused() {
     let place = Place::new();
     let mut params = certificates::server();
     params.not_after = rcgen::date_time_ymd(2024, 6, 30);
@@ -170,7 +170,7 @@ fn an_expired_certificate_is_refused() {
 }
 
 #[test]
-fn a_certificate_of_the_future_is_refused() {
+fn f67_s16_a_certificate_of_the_future_is_refused() {
     let place = Place::new();
     let mut params = certificates::server();
     params.not_before = rcgen::date_time_ymd(2044, 1, 2);
@@ -178,7 +178,7 @@ fn a_certificate_of_the_future_is_refused() {
 }
 
 #[test]
-fn a_certificate_for_another_name_is_refused_and_both_names_are_told() {
+fn f67_s16_a_certificate_for_another_name_is_refused_and_both_names_are_told() {
     let place = Place::new();
     let mut params = certificates::server();
     params.subject_alt_names = vec![rcgen::SanType::DnsName("dc2.contoso.lan".try_into().unwrap())];
@@ -186,14 +186,14 @@ fn a_certificate_for_another_name_is_refused_and_both_names_are_told() {
 }
 
 #[test]
-fn a_certificate_of_an_unknown_authority_is_refused() {
+fn f67_s16_a_certificate_of_an_unknown_authority_is_refused() {
     let place = Place::new();
     let other = Authority::new("Somebody else");
     certificate_is_refused(&place, &other.sign(&certificates::server()), &["authority", "not trusted"]);
 }
 
 #[test]
-fn a_certificate_that_signs_itself_is_refused_as_such() {
+fn f67_s16_a_certificate_that_signs_itself_is_refused_as_such() {
     let place = Place::new();
     certificate_is_refused(&place, &certificates::self_signed(&certificates::server()), &["signed by itself"]);
     let mut authority = certificates::server();
@@ -233,7 +233,7 @@ fn a_file_without_a_certificate_vouches_for_nobody() {
 }
 
 #[test]
-fn what_speaks_no_tls_is_told_as_such() {
+fn f67_f68_what_speaks_no_tls_is_told_as_such() {
     let place = Place::new();
     let answers: [(&[u8], &str); 4] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "speaks no TLS"),
@@ -259,7 +259,7 @@ fn what_speaks_no_tls_is_told_as_such() {
 }
 
 #[test]
-fn a_server_that_chooses_an_old_version_of_tls_is_refused() {
+fn f67_a_server_that_chooses_an_old_version_of_tls_is_refused() {
     let place = Place::new();
     // A ServerHello of TLS 1.1: version 3.2, 32 bytes of random, no session, ECDHE-RSA-AES256-SHA, no compression.
     let mut hello = vec![0x02, 0x00, 0x00, 38, 0x03, 0x02];
@@ -279,7 +279,7 @@ fn a_server_that_chooses_an_old_version_of_tls_is_refused() {
 }
 
 #[test]
-fn a_start_tls_that_is_refused_ends_there() {
+fn f68_s17_a_start_tls_that_is_refused_ends_there() {
     let place = Place::new();
     let answers: [(Vec<u8>, &str); 6] = [
         (ldap::result(1, 0x78, 52, "TLS is not set up"), "refuses StartTLS (code 52, unavailable: TLS is not set up)"),
@@ -305,7 +305,7 @@ fn a_start_tls_that_is_refused_ends_there() {
 }
 
 #[test]
-fn whatever_comes_in_the_clear_after_the_answer_to_start_tls_is_refused() {
+fn f68_s17_whatever_comes_in_the_clear_after_the_answer_to_start_tls_is_refused() {
     let place = Place::new();
     let config = place.good().config();
     // What is put in claims that a logon was accepted; once with the answer, once after it.
@@ -332,7 +332,7 @@ fn whatever_comes_in_the_clear_after_the_answer_to_start_tls_is_refused() {
 }
 
 #[test]
-fn a_port_that_is_shut_and_a_name_without_an_address_are_unreachable() {
+fn f46_f47_a_port_that_is_shut_and_a_name_without_an_address_are_unreachable() {
     let place = Place::new();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = refused(&place.target(free, false, PATIENT));
@@ -347,7 +347,7 @@ fn a_port_that_is_shut_and_a_name_without_an_address_are_unreachable() {
 }
 
 #[test]
-fn a_server_that_takes_the_connection_and_never_answers_is_unreachable_within_the_timeout() {
+fn f47_a_server_that_takes_the_connection_and_never_answers_is_unreachable_within_the_timeout() {
     let place = Place::new();
     for start_tls in [false, true] {
         let fake = Fake::start(Wire::drain);
@@ -391,7 +391,7 @@ fn binds(heard: &Heard) -> usize {
 }
 
 #[test]
-fn a_wrong_password_is_sent_once_a_minute_and_never_shown() {
+fn f66_s27_a_wrong_password_is_sent_once_a_minute_and_never_shown() {
     let place = Place::new();
     let fake = refusing(&place);
     let target = place.target(fake.address, false, PATIENT);
@@ -410,7 +410,7 @@ fn a_wrong_password_is_sent_once_a_minute_and_never_shown() {
 }
 
 #[test]
-fn of_several_logons_at_once_with_a_wrong_password_one_is_sent() {
+fn f66_of_several_logons_at_once_with_a_wrong_password_one_is_sent() {
     let place = Place::new();
     let fake = refusing(&place);
     let target = place.target(fake.address, false, PATIENT);
@@ -432,7 +432,7 @@ fn of_several_logons_at_once_with_a_wrong_password_one_is_sent() {
 }
 
 #[test]
-fn an_empty_password_is_refused_here() {
+fn s19_an_empty_password_is_refused_here() {
     let place = Place::new();
     std::fs::write(place.path().join("password"), "\n").unwrap();
     let config = place.good().config();
@@ -443,7 +443,7 @@ fn an_empty_password_is_refused_here() {
 }
 
 #[test]
-fn another_domain_or_another_server_than_the_one_that_was_meant_is_refused() {
+fn f46_s22_s56_another_domain_or_another_server_than_the_one_that_was_meant_is_refused() {
     let place = Place::new();
     let config = place.good().config();
     let fake = Fake::start(move |wire| serve(wire, &config, ldap::welcome));
@@ -526,7 +526,7 @@ fn number_of_kinds() -> usize {
 }
 
 #[test]
-fn an_answer_that_is_not_understood_leaves_a_write_unknown() {
+fn f48_f53_an_answer_that_is_not_understood_leaves_a_write_unknown() {
     let place = Place::new();
     for at in 0..number_of_kinds() {
         let (_fake, session) = with_nonsense(&place, at, Span::from_secs(3));
@@ -538,7 +538,7 @@ fn an_answer_that_is_not_understood_leaves_a_write_unknown() {
 }
 
 #[test]
-fn an_answer_that_is_not_understood_is_no_answer_to_a_search() {
+fn f53_f57_an_answer_that_is_not_understood_is_no_answer_to_a_search() {
     let place = Place::new();
     for at in 0..number_of_kinds() {
         let (_fake, mut session) = with_nonsense(&place, at, Span::from_secs(3));
@@ -567,7 +567,7 @@ fn an_answer_with_an_empty_result_code_counts_as_applied_until_it_is_looked_at()
 }
 
 #[test]
-fn a_deletion_carries_the_identity_and_no_control() {
+fn i4_s04_s58_a_deletion_carries_the_identity_and_no_control() {
     let place = Place::new();
     let config = place.good().config();
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -617,7 +617,7 @@ fn group(place: &Place, parts: u8) -> Fake {
 }
 
 #[test]
-fn values_that_come_in_ranges_are_read_whole_or_not_at_all() {
+fn f57_values_that_come_in_ranges_are_read_whole_or_not_at_all() {
     let place = Place::new();
     let fake = group(&place, 3);
     let mut session = open_in(&place.target(fake.address, false, PATIENT));
@@ -631,7 +631,7 @@ fn values_that_come_in_ranges_are_read_whole_or_not_at_all() {
 }
 
 #[test]
-fn on_a_connection_that_is_closed_nothing_is_sent() {
+fn f54_on_a_connection_that_is_closed_nothing_is_sent() {
     let place = Place::new();
     let config = place.good().config();
     // Closes at the first request after the root DSE.

@@ -116,7 +116,7 @@ fn at(name: &str) -> Address {
 }
 
 #[test]
-fn slapd_is_read_whole_or_not_at_all() {
+fn f56_f57_slapd_is_read_whole_or_not_at_all() {
     if !wanted() {
         return;
     }
@@ -150,7 +150,7 @@ fn slapd_is_read_whole_or_not_at_all() {
 }
 
 #[test]
-fn what_slapd_refuses_changes_nothing_and_says_why() {
+fn f56_s58_what_slapd_refuses_changes_nothing_and_says_why() {
     if !wanted() {
         return;
     }
@@ -189,7 +189,7 @@ fn what_slapd_refuses_changes_nothing_and_says_why() {
 }
 
 #[test]
-fn a_wrong_password_for_slapd_is_a_logon_that_is_refused_and_then_held() {
+fn f66_a_wrong_password_for_slapd_is_a_logon_that_is_refused_and_then_held() {
     if !wanted() {
         return;
     }
@@ -202,7 +202,7 @@ fn a_wrong_password_for_slapd_is_a_logon_that_is_refused_and_then_held() {
 }
 
 #[test]
-fn an_answer_that_is_cut_off_at_any_byte_leaves_the_change_unknown_and_made() {
+fn f49_an_answer_that_is_cut_off_at_any_byte_leaves_the_change_unknown_and_made() {
     if !wanted() {
         return;
     }

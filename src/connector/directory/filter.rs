@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_cannot_become_syntax() {
+    fn s01_a_value_cannot_become_syntax() {
         let filter = Filter::equal("msRTCSIP-PrimaryUserAddress", "sip:a*)(objectClass=*)\\\0ü");
         assert_eq!(filter.to_string(), r"(msRTCSIP-PrimaryUserAddress=sip:a\2a\29\28objectClass=\2a\29\5c\00\c3\bc)");
         assert_eq!(Filter::equal("cn", "*").to_string(), r"(cn=\2a)");

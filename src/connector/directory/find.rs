@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn several_are_all_listed_with_name_class_and_identity() {
+    fn f63_several_are_all_listed_with_name_class_and_identity() {
         let user = entry("CN=a,OU=Service,DC=contoso,DC=lan", 1, USER);
         let contact = entry("CN={x},CN=Application Contacts,CN=Configuration,DC=contoso,DC=lan", 2, &["top", "contact"]);
         let found = judged(vec![user, contact]);

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_means_what_the_documentation_says() {
+    fn f55_every_code_means_what_the_documentation_says() {
         let rejected = [10, 12, 16, 17, 19, 20, 21, 34, 50, 53, 64, 65, 66, 67, 68, 69, 71, 122];
         for code in 0..=4096 {
             let expected = match code {

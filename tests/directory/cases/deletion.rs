@@ -10,10 +10,10 @@ use crate::world::{Place, World};
 
 cases![
     a_user_is_pinned_by_what_it_is,
-    a_user_is_deleted_once_and_its_tombstone_is_the_proof,
+    i15_a_user_is_deleted_once_and_its_tombstone_is_the_proof,
     a_user_can_be_named_by_its_guid,
     the_before_image_holds_the_groups_and_the_attributes,
-    a_user_that_someone_else_deleted_is_done_but_not_by_us,
+    f62_a_user_that_someone_else_deleted_is_done_but_not_by_us,
     a_look_before_the_deletion_says_not_done_and_changes_nothing,
     a_user_that_was_never_there_is_not_pinned,
 ];
@@ -30,7 +30,7 @@ fn a_user_is_pinned_by_what_it_is(world: &dyn World) {
     assert!(seen.contains(&place.word), "{seen}");
 }
 
-fn a_user_is_deleted_once_and_its_tombstone_is_the_proof(world: &dyn World) {
+fn i15_a_user_is_deleted_once_and_its_tombstone_is_the_proof(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = Team::new(world, &world.account("svc-mig")).deletion(&place, &user);
@@ -73,7 +73,7 @@ fn the_before_image_holds_the_groups_and_the_attributes(world: &dyn World) {
     assert!(!kept.contains(&format!("\"{outer}\"")), "{kept}");
 }
 
-fn a_user_that_someone_else_deleted_is_done_but_not_by_us(world: &dyn World) {
+fn f62_a_user_that_someone_else_deleted_is_done_but_not_by_us(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = Team::new(world, &world.account("svc-mig")).deletion(&place, &user);

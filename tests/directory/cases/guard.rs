@@ -7,18 +7,18 @@ use crate::cases::cases;
 use crate::world::{Place, World, guid_text};
 
 cases![
-    two_users_with_the_address_are_both_listed_and_neither_is_deleted,
-    a_contact_with_the_address_is_listed_and_nothing_is_deleted,
+    f63_s05_two_users_with_the_address_are_both_listed_and_neither_is_deleted,
+    f63_s05_a_contact_with_the_address_is_listed_and_nothing_is_deleted,
     an_address_held_only_among_the_proxy_addresses_counts,
     the_administrator_is_never_deleted,
     the_key_distribution_account_is_never_deleted,
     a_domain_controllers_account_is_never_deleted,
     the_account_that_we_log_on_with_is_never_deleted,
-    a_user_outside_the_base_is_not_deleted,
-    an_account_without_the_right_is_refused_and_nothing_is_changed,
+    s57_a_user_outside_the_base_is_not_deleted,
+    f65_an_account_without_the_right_is_refused_and_nothing_is_changed,
 ];
 
-fn two_users_with_the_address_are_both_listed_and_neither_is_deleted(world: &dyn World) {
+fn f63_s05_two_users_with_the_address_are_both_listed_and_neither_is_deleted(world: &dyn World) {
     let place = Place::new(world);
     let users = place.users(&["a", "b"]);
     place.admin().must(&format!(
@@ -35,7 +35,7 @@ fn two_users_with_the_address_are_both_listed_and_neither_is_deleted(world: &dyn
     place.nothing_written(&mark);
 }
 
-fn a_contact_with_the_address_is_listed_and_nothing_is_deleted(world: &dyn World) {
+fn f63_s05_a_contact_with_the_address_is_listed_and_nothing_is_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let contact = place.contact("c", &user.sip);
@@ -96,7 +96,7 @@ fn the_account_that_we_log_on_with_is_never_deleted(world: &dyn World) {
     assert!(world.admin(1).read(&dn, &["cn"]).is_ok());
 }
 
-fn a_user_outside_the_base_is_not_deleted(world: &dyn World) {
+fn s57_a_user_outside_the_base_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mark = world.mark();
@@ -109,7 +109,7 @@ fn a_user_outside_the_base_is_not_deleted(world: &dyn World) {
     place.is_untouched(&user, &user.dn);
 }
 
-fn an_account_without_the_right_is_refused_and_nothing_is_changed(world: &dyn World) {
+fn f65_an_account_without_the_right_is_refused_and_nothing_is_changed(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let with = json!({ "sip_address": user.sip, "base": place.base() });

@@ -9,16 +9,16 @@ use crate::security::{self, DELETE, DELETE_CHILD, DELETE_TREE};
 use crate::world::{Place, User, World};
 
 cases![
-    a_user_that_was_renamed_is_not_deleted,
-    a_user_that_was_moved_is_not_deleted,
-    a_user_that_was_recreated_under_the_same_name_is_not_deleted,
-    a_user_that_got_children_is_not_deleted,
-    a_user_that_became_privileged_is_not_deleted,
-    a_user_that_became_privileged_through_another_group_is_not_deleted,
+    f60_a_user_that_was_renamed_is_not_deleted,
+    f60_a_user_that_was_moved_is_not_deleted,
+    f61_i4_s58_a_user_that_was_recreated_under_the_same_name_is_not_deleted,
+    f64_a_user_that_got_children_is_not_deleted,
+    f64_a_user_that_became_privileged_is_not_deleted,
+    f64_a_user_that_became_privileged_through_another_group_is_not_deleted,
     a_stale_mark_of_privilege_is_refused_unless_it_is_permitted,
-    a_user_that_was_protected_is_not_deleted,
-    a_user_below_a_protected_parent_is_not_deleted,
-    an_address_that_was_taken_away_keeps_the_user_from_being_deleted,
+    f65_a_user_that_was_protected_is_not_deleted,
+    f65_a_user_below_a_protected_parent_is_not_deleted,
+    f60_an_address_that_was_taken_away_keeps_the_user_from_being_deleted,
 ];
 
 fn pinned(world: &dyn World, place: &Place<'_>, user: &User) -> Step {
@@ -39,7 +39,7 @@ fn refused(place: &Place<'_>, step: &mut Step, user: &User, now: &str) -> String
     said
 }
 
-fn a_user_that_was_renamed_is_not_deleted(world: &dyn World) {
+fn f60_a_user_that_was_renamed_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = pinned(world, &place, &user);
@@ -49,7 +49,7 @@ fn a_user_that_was_renamed_is_not_deleted(world: &dyn World) {
     assert!(said.contains("somebody else"), "{said}");
 }
 
-fn a_user_that_was_moved_is_not_deleted(world: &dyn World) {
+fn f60_a_user_that_was_moved_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = pinned(world, &place, &user);
@@ -58,7 +58,7 @@ fn a_user_that_was_moved_is_not_deleted(world: &dyn World) {
     refused(&place, &mut step, &user, &format!("CN={},{base}", user.account));
 }
 
-fn a_user_that_was_recreated_under_the_same_name_is_not_deleted(world: &dyn World) {
+fn f61_i4_s58_a_user_that_was_recreated_under_the_same_name_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let old = place.user();
     let mut step = pinned(world, &place, &old);
@@ -75,7 +75,7 @@ fn a_user_that_was_recreated_under_the_same_name_is_not_deleted(world: &dyn Worl
     place.is_untouched(&new, &new.dn);
 }
 
-fn a_user_that_got_children_is_not_deleted(world: &dyn World) {
+fn f64_a_user_that_got_children_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = pinned(world, &place, &user);
@@ -84,7 +84,7 @@ fn a_user_that_got_children_is_not_deleted(world: &dyn World) {
     refused(&place, &mut step, &user, &user.dn);
 }
 
-fn a_user_that_became_privileged_is_not_deleted(world: &dyn World) {
+fn f64_a_user_that_became_privileged_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = pinned(world, &place, &user);
@@ -93,7 +93,7 @@ fn a_user_that_became_privileged_is_not_deleted(world: &dyn World) {
     assert!(said.contains("Domain Admins") || said.contains("privileged"), "{said}");
 }
 
-fn a_user_that_became_privileged_through_another_group_is_not_deleted(world: &dyn World) {
+fn f64_a_user_that_became_privileged_through_another_group_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let group = place.group("g", &[]);
@@ -116,7 +116,7 @@ fn a_stale_mark_of_privilege_is_refused_unless_it_is_permitted(world: &dyn World
     team.pinned("ad.user.delete", &with).succeed();
 }
 
-fn a_user_that_was_protected_is_not_deleted(world: &dyn World) {
+fn f65_a_user_that_was_protected_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = pinned(world, &place, &user);
@@ -125,7 +125,7 @@ fn a_user_that_was_protected_is_not_deleted(world: &dyn World) {
     assert!(said.contains("protected") || said.contains("den"), "{said}");
 }
 
-fn a_user_below_a_protected_parent_is_not_deleted(world: &dyn World) {
+fn f65_a_user_below_a_protected_parent_is_not_deleted(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = pinned(world, &place, &user);
@@ -133,7 +133,7 @@ fn a_user_below_a_protected_parent_is_not_deleted(world: &dyn World) {
     refused(&place, &mut step, &user, &user.dn);
 }
 
-fn an_address_that_was_taken_away_keeps_the_user_from_being_deleted(world: &dyn World) {
+fn f60_an_address_that_was_taken_away_keeps_the_user_from_being_deleted(world: &dyn World) {
     let place = Place::new(world);
     let users = place.users(&["a", "b"]);
     let mut step = pinned(world, &place, &users[0]);

@@ -9,7 +9,7 @@ use crate::cli_support::Desk;
 use crate::desk::{deletion, desk, plan};
 use crate::world::{Place, World};
 
-cases![a_deletion_survives_a_kill_at_every_record];
+cases![f03_f05_i16_a_deletion_survives_a_kill_at_every_record];
 
 /// How long after a record the kill comes. The attempt lasts some hundredths of a second.
 const AFTER: [Duration; 2] = [Duration::ZERO, Duration::from_millis(10)];
@@ -21,7 +21,7 @@ fn records(desk: &Desk) -> usize {
         .map_or(0, |text| text.lines().count())
 }
 
-fn a_deletion_survives_a_kill_at_every_record(world: &dyn World) {
+fn f03_f05_i16_a_deletion_survives_a_kill_at_every_record(world: &dyn World) {
     let place = Place::new(world);
     let first = place.users(&["x"]).remove(0);
     let normal = desk(world, &world.account("svc-mig"));

@@ -11,11 +11,11 @@ use crate::client::Client;
 use crate::world::{Account, Place, User, World, password};
 
 cases![
-    a_wrong_password_is_sent_once_a_minute_at_most,
-    an_account_that_must_change_its_password_sends_nothing,
-    a_locked_account_sends_nothing,
-    a_disabled_account_sends_nothing,
-    a_password_that_expires_during_the_run_is_not_sent,
+    f66_a_wrong_password_is_sent_once_a_minute_at_most,
+    f66_an_account_that_must_change_its_password_sends_nothing,
+    f66_a_locked_account_sends_nothing,
+    f66_a_disabled_account_sends_nothing,
+    f66_a_password_that_expires_during_the_run_is_not_sent,
 ];
 
 const RIGHT: &str = "R1ght!Passw0rd";
@@ -48,7 +48,7 @@ fn dn_of(place: &Place<'_>, suffix: &str) -> String {
     format!("CN={}{suffix},OU=Accounts,{}", place.word, place.world.base())
 }
 
-fn a_wrong_password_is_sent_once_a_minute_at_most(world: &dyn World) {
+fn f66_a_wrong_password_is_sent_once_a_minute_at_most(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let account = place.account("x", RIGHT, "Wr0ng!Passw0rd");
@@ -56,7 +56,7 @@ fn a_wrong_password_is_sent_once_a_minute_at_most(world: &dyn World) {
     assert_eq!(place.bad_passwords(&account), 1, "the directory counts what it was sent");
 }
 
-fn an_account_that_must_change_its_password_sends_nothing(world: &dyn World) {
+fn f66_an_account_that_must_change_its_password_sends_nothing(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let account = place.account("x", RIGHT, RIGHT);
@@ -66,7 +66,7 @@ fn an_account_that_must_change_its_password_sends_nothing(world: &dyn World) {
     sends_nothing(&place, &user, &Team::new(world, &account));
 }
 
-fn a_locked_account_sends_nothing(world: &dyn World) {
+fn f66_a_locked_account_sends_nothing(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let account = place.account("x", RIGHT, RIGHT);
@@ -80,7 +80,7 @@ fn a_locked_account_sends_nothing(world: &dyn World) {
     sends_nothing(&place, &user, &Team::new(world, &account));
 }
 
-fn a_disabled_account_sends_nothing(world: &dyn World) {
+fn f66_a_disabled_account_sends_nothing(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let account = place.account("x", RIGHT, RIGHT);
@@ -89,7 +89,7 @@ fn a_disabled_account_sends_nothing(world: &dyn World) {
     sends_nothing(&place, &user, &Team::new(world, &account));
 }
 
-fn a_password_that_expires_during_the_run_is_not_sent(world: &dyn World) {
+fn f66_a_password_that_expires_during_the_run_is_not_sent(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let account = place.account("x", RIGHT, RIGHT);

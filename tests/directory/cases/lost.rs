@@ -12,9 +12,9 @@ use crate::proxy::Proxy;
 use crate::world::{Place, User, World};
 
 cases![
-    an_answer_cut_off_at_any_byte_never_makes_a_second_deletion,
-    a_server_that_dies_with_its_answer_is_asked_again_after_its_restart,
-    a_run_whose_answers_are_cut_off_is_finished_by_resume,
+    f49_f50_an_answer_cut_off_at_any_byte_never_makes_a_second_deletion,
+    f51_f58_a_server_that_dies_with_its_answer_is_asked_again_after_its_restart,
+    f50_a_run_whose_answers_are_cut_off_is_finished_by_resume,
 ];
 
 /// Between two cuts before the answer to the deletion; `RELEVO_CUTS` makes it another one, down to every byte.
@@ -26,7 +26,7 @@ fn addresses(world: &dyn World, proxy: &Proxy) -> serde_json::Value {
     json!({ format!("{}:636", world.host(1)): proxy.address })
 }
 
-fn an_answer_cut_off_at_any_byte_never_makes_a_second_deletion(world: &dyn World) {
+fn f49_f50_an_answer_cut_off_at_any_byte_never_makes_a_second_deletion(world: &dyn World) {
     let place = Place::new(world);
     let proxy = Proxy::start(&world.address(1));
     let account = world.account("svc-mig");
@@ -103,7 +103,7 @@ fn an_answer_cut_off_at_any_byte_never_makes_a_second_deletion(world: &dyn World
     }
 }
 
-fn a_server_that_dies_with_its_answer_is_asked_again_after_its_restart(world: &dyn World) {
+fn f51_f58_a_server_that_dies_with_its_answer_is_asked_again_after_its_restart(world: &dyn World) {
     let place = Place::new(world);
     let users = place.users(&["x", "y"]);
     let proxy = Proxy::start(&world.address(1));
@@ -134,7 +134,7 @@ fn a_server_that_dies_with_its_answer_is_asked_again_after_its_restart(world: &d
     assert_eq!(place.ours(&mark).len(), 1);
 }
 
-fn a_run_whose_answers_are_cut_off_is_finished_by_resume(world: &dyn World) {
+fn f50_a_run_whose_answers_are_cut_off_is_finished_by_resume(world: &dyn World) {
     const CUTS: u64 = 12;
     let place = Place::new(world);
     let proxy = Proxy::start(&world.address(1));

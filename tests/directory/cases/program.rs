@@ -9,10 +9,10 @@ use crate::world::{Place, World};
 
 cases![
     a_run_deletes_and_waits_until_it_has_settled,
-    the_servers_log_and_the_journal_tell_the_same_story,
-    a_run_does_not_start_on_two_objects,
-    a_rehearsal_changes_nothing,
-    a_run_that_was_refused_by_the_server_says_so_and_tries_no_more,
+    i1_i4_i16_the_servers_log_and_the_journal_tell_the_same_story,
+    f63_a_run_does_not_start_on_two_objects,
+    i11_a_rehearsal_changes_nothing,
+    f65_a_run_that_was_refused_by_the_server_says_so_and_tries_no_more,
 ];
 
 fn a_run_deletes_and_waits_until_it_has_settled(world: &dyn World) {
@@ -36,7 +36,7 @@ fn a_run_deletes_and_waits_until_it_has_settled(world: &dyn World) {
     assert!(found.values().all(|(bytes, _)| !bytes.windows(password.len()).any(|window| window == password.as_bytes())));
 }
 
-fn the_servers_log_and_the_journal_tell_the_same_story(world: &dyn World) {
+fn i1_i4_i16_the_servers_log_and_the_journal_tell_the_same_story(world: &dyn World) {
     let place = Place::new(world);
     let users = place.users(&["a", "b", "c", "d", "e"]);
     let desk = desk(world, &world.account("svc-mig"));
@@ -70,7 +70,7 @@ fn the_servers_log_and_the_journal_tell_the_same_story(world: &dyn World) {
     assert_eq!(attempted.len(), 4);
 }
 
-fn a_run_does_not_start_on_two_objects(world: &dyn World) {
+fn f63_a_run_does_not_start_on_two_objects(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let contact = place.contact("c", &user.sip);
@@ -83,7 +83,7 @@ fn a_run_does_not_start_on_two_objects(world: &dyn World) {
     place.nothing_written(&mark);
 }
 
-fn a_rehearsal_changes_nothing(world: &dyn World) {
+fn i11_a_rehearsal_changes_nothing(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let group = place.group("g", &[&user.dn]);
@@ -103,7 +103,7 @@ fn a_rehearsal_changes_nothing(world: &dyn World) {
     assert_eq!(read(&group), before.1);
 }
 
-fn a_run_that_was_refused_by_the_server_says_so_and_tries_no_more(world: &dyn World) {
+fn f65_a_run_that_was_refused_by_the_server_says_so_and_tries_no_more(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let desk = desk(world, &world.account("svc-reader"));

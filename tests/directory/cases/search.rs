@@ -9,7 +9,7 @@ use crate::world::{Place, World};
 
 cases![
     a_search_gives_the_number_of_objects_and_their_attributes,
-    a_value_with_the_signs_of_a_filter_is_only_a_value,
+    s01_a_value_with_the_signs_of_a_filter_is_only_a_value,
     a_base_that_is_not_there_is_no_empty_answer,
 ];
 
@@ -32,7 +32,7 @@ fn a_search_gives_the_number_of_objects_and_their_attributes(world: &dyn World) 
     assert_eq!(none["count"], 0, "{none}");
 }
 
-fn a_value_with_the_signs_of_a_filter_is_only_a_value(world: &dyn World) {
+fn s01_a_value_with_the_signs_of_a_filter_is_only_a_value(world: &dyn World) {
     let place = Place::new(world);
     place.users(&["a", "b"]);
     let team = Team::new(world, &world.account("svc-reader"));

@@ -11,9 +11,9 @@ use crate::world::{Place, User, World};
 cases![
     a_deletion_settles_on_all_domain_controllers,
     a_new_user_settles_on_all_domain_controllers,
-    held_replication_keeps_it_from_settling_until_it_is_released,
+    f58_held_replication_keeps_it_from_settling_until_it_is_released,
     a_killed_domain_controller_is_never_settled_until_it_is_back,
-    a_frozen_domain_controller_is_never_settled_and_holds_nothing_up,
+    f48_a_frozen_domain_controller_is_never_settled_and_holds_nothing_up,
     a_dead_domain_controller_can_be_excepted_by_name,
     a_server_that_is_named_alone_is_enough,
     a_site_is_made_of_its_domain_controllers,
@@ -72,7 +72,7 @@ fn a_new_user_settles_on_all_domain_controllers(world: &dyn World) {
     assert!(world.admin(2).read(&user.dn, &["cn"]).is_ok());
 }
 
-fn held_replication_keeps_it_from_settling_until_it_is_released(world: &dyn World) {
+fn f58_held_replication_keeps_it_from_settling_until_it_is_released(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     place.wait_for(2, &user, true);
@@ -101,7 +101,7 @@ fn a_killed_domain_controller_is_never_settled_until_it_is_back(world: &dyn Worl
     settles(&settle(&team, &absent(&user), LONG));
 }
 
-fn a_frozen_domain_controller_is_never_settled_and_holds_nothing_up(world: &dyn World) {
+fn f48_a_frozen_domain_controller_is_never_settled_and_holds_nothing_up(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     place.wait_for(2, &user, true);

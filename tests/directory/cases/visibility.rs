@@ -9,12 +9,12 @@ use crate::cases::cases;
 use crate::world::{Place, World};
 
 cases![
-    a_blind_account_is_told_so_before_anything_starts,
-    a_deletion_by_a_blind_account_is_never_called_done,
-    a_user_that_a_blind_account_cannot_find_any_more_is_not_called_done,
+    f65b_a_blind_account_is_told_so_before_anything_starts,
+    f65b_a_deletion_by_a_blind_account_is_never_called_done,
+    f65b_a_user_that_a_blind_account_cannot_find_any_more_is_not_called_done,
 ];
 
-fn a_blind_account_is_told_so_before_anything_starts(world: &dyn World) {
+fn f65b_a_blind_account_is_told_so_before_anything_starts(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let found = |account: &str| {
@@ -27,7 +27,7 @@ fn a_blind_account_is_told_so_before_anything_starts(world: &dyn World) {
     assert!(!sighted.iter().any(|finding| finding.message.to_lowercase().contains("deleted objects")), "{sighted:?}");
 }
 
-fn a_deletion_by_a_blind_account_is_never_called_done(world: &dyn World) {
+fn f65b_a_deletion_by_a_blind_account_is_never_called_done(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let mut step = Team::new(world, &world.account("svc-blind")).deletion(&place, &user);
@@ -37,7 +37,7 @@ fn a_deletion_by_a_blind_account_is_never_called_done(world: &dyn World) {
     assert_ne!(step.probe().verdict, Verdict::Done);
 }
 
-fn a_user_that_a_blind_account_cannot_find_any_more_is_not_called_done(world: &dyn World) {
+fn f65b_a_user_that_a_blind_account_cannot_find_any_more_is_not_called_done(world: &dyn World) {
     let place = Place::new(world);
     let user = place.user();
     let team = Team::new(world, &world.account("svc-blind"));

@@ -59,7 +59,7 @@ fn the_approved_object_alive_and_unchanged_is_not_done() {
 }
 
 #[test]
-fn anything_that_changed_about_a_living_one_is_a_conflict_with_all_reasons() {
+fn f60_anything_that_changed_about_a_living_one_is_a_conflict_with_all_reasons() {
     let moved = account("CN=b,OU=Elsewhere,DC=c,DC=lan", &[("adminCount", "1")]);
     let (verdict, said) = judged(&living(moved), false);
     assert_eq!(verdict, Verdict::Conflict);
@@ -83,7 +83,7 @@ fn an_address_that_it_lost_or_shares_is_a_conflict() {
 }
 
 #[test]
-fn its_tombstone_is_done_and_before_the_first_attempt_not_by_us() {
+fn f62_its_tombstone_is_done_and_before_the_first_attempt_not_by_us() {
     let (verdict, said) = judged(&tombstone("S-1-5-21-1-2-3-1104"), false);
     assert_eq!(verdict, Verdict::Done);
     assert!(said.contains("0ADEL:") && said.contains("since 2026-11-29 20:30:00 UTC") && !said.contains("not by us"), "{said}");
@@ -92,12 +92,12 @@ fn its_tombstone_is_done_and_before_the_first_attempt_not_by_us() {
 }
 
 #[test]
-fn a_tombstone_of_another_account_is_a_conflict() {
+fn f61_a_tombstone_of_another_account_is_a_conflict() {
     assert_eq!(judged(&tombstone("S-1-5-21-1-2-3-1105"), false).0, Verdict::Conflict);
 }
 
 #[test]
-fn absence_is_never_done() {
+fn f65b_absence_is_never_done() {
     for readable in [true, false] {
         let (verdict, said) = judged(&Seen::Nowhere { readable }, false);
         assert_eq!(verdict, Verdict::Unknown, "{said}");

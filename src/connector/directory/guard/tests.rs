@@ -133,7 +133,7 @@ fn an_ordinary_user_passes_and_nothing_else_is_said() {
 }
 
 #[test]
-fn another_object_under_the_approved_name_is_refused() {
+fn f61_i4_another_object_under_the_approved_name_is_refused() {
     let case = Case::new().with("objectGUID", &[&[8; 16]]);
     case.refused("objectGUID 08080808-0808-0808-0808-080808080808, approved was 07070707-0707-0707-0707-070707070707");
 }
@@ -146,7 +146,7 @@ fn an_object_whose_sid_changed_is_refused() {
 }
 
 #[test]
-fn a_renamed_or_moved_object_is_refused_and_both_names_are_printed() {
+fn f60_a_renamed_or_moved_object_is_refused_and_both_names_are_printed() {
     let case = Case::new().but(|case| case.dn = "CN=ocschat2,OU=Services,DC=contoso,DC=com");
     let text = case.only();
     assert!(text.contains("`CN=ocschat2,OU=Services,DC=contoso,DC=com`, was `cn=OCSCHAT,OU=Services"), "{text}");
@@ -160,7 +160,7 @@ fn an_object_outside_the_base_is_refused() {
 }
 
 #[test]
-fn a_base_that_is_everything_is_refused() {
+fn s57_a_base_that_is_everything_is_refused() {
     Case::new().but(|case| case.base = Dn::root()).refused("the base is empty");
 }
 
@@ -245,7 +245,7 @@ fn the_account_that_relevo_runs_as_is_refused() {
 }
 
 #[test]
-fn members_of_protected_groups_are_refused_whether_directly_or_not() {
+fn f64_members_of_protected_groups_are_refused_whether_directly_or_not() {
     let domain = [498, 512, 516, 518, 519, 520, 521, 526, 527].map(|rid| format!("S-1-5-21-1-2-3-{rid}"));
     let everywhere = [544, 548, 549, 550, 551, 552].map(|rid| format!("S-1-5-32-{rid}"));
     // Enterprise Admins of the root domain.
@@ -279,12 +279,12 @@ fn permitting_an_admin_count_permits_no_membership() {
 }
 
 #[test]
-fn an_object_with_children_is_refused() {
+fn f64_an_object_with_children_is_refused() {
     Case::new().but(|case| case.children = Some(true)).refused("something lies below it");
 }
 
 #[test]
-fn an_object_protected_from_deletion_is_refused() {
+fn f65_an_object_protected_from_deletion_is_refused() {
     for mask in [DELETE, DELETE_TREE, DELETE | DELETE_TREE] {
         Case::new()
             .but(|case| case.descriptor = Some(descriptor(true, mask)))
@@ -308,7 +308,7 @@ fn a_deleted_object_is_refused() {
 }
 
 #[test]
-fn what_could_not_be_read_is_refused() {
+fn f65b_what_could_not_be_read_is_refused() {
     for (attribute, question) in [
         ("objectClass", "cannot tell what kind of object it is: its objectClass could not be read"),
         ("objectGUID", "cannot tell which object this is"),

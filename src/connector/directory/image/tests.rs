@@ -77,7 +77,7 @@ fn the_image_is_readable_and_reads_back_the_same() {
 }
 
 #[test]
-fn secrets_are_named_and_their_values_are_nowhere() {
+fn s29_secrets_are_named_and_their_values_are_nowhere() {
     let image = image();
     let text = String::from_utf8(image.to_bytes()).unwrap();
     assert!(!text.contains("hunter"), "{text}");

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_of_the_library_is_an_error_and_nothing_else() {
+    async fn f20_f53_a_panic_of_the_library_is_an_error_and_nothing_else() {
         assert_eq!(guarded(async { 7 }).await, Ok(7));
         let broken: Result<(), Panicked> = guarded(async { panic!("as the library does on answers that are cut off") }).await;
         assert_eq!(broken, Err(Panicked));

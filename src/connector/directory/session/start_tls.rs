@@ -115,7 +115,7 @@ mod tests {
     const AGREED: &[u8] = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";
 
     #[test]
-    fn only_a_whole_answer_to_message_one_with_code_zero_is_an_agreement() {
+    fn f68_only_a_whole_answer_to_message_one_with_code_zero_is_an_agreement() {
         assert_eq!(message(AGREED), Some(Ok(AGREED.len())));
         assert_eq!(result(AGREED), Some((0, String::new())));
         for end in 0..AGREED.len() {
