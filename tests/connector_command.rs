@@ -173,7 +173,7 @@ fn a_signal_is_named() {
 }
 
 #[test]
-fn what_cannot_be_started_was_not_sent() {
+fn f47_what_cannot_be_started_was_not_sent() {
     let dir = tempfile::tempdir().unwrap();
     let of = |step: &str, with: Value| not_sent(apply(&call(dir.path(), step, with)));
     assert_eq!(of("a", json!({ "argv": ["no-such-program-7"] })), "there is no program `no-such-program-7` in the PATH");
@@ -189,7 +189,7 @@ fn what_cannot_be_started_was_not_sent() {
 }
 
 #[test]
-fn arguments_are_words_and_no_shell_sees_them() {
+fn s13_arguments_are_words_and_no_shell_sees_them() {
     let dir = tempfile::tempdir().unwrap();
     let call = call(dir.path(), "a", json!({ "argv": ["printf", "<%s>", "; touch x", "$(touch x)", 7, "-n"] }));
     apply(&call);
@@ -304,7 +304,7 @@ fn an_attempt_that_never_got_to_a_program_is_quiet() {
     assert_eq!(look, Quiescence::Quiet { seen: "no program was started".to_owned(), ended: None });
 }
 
-/// Not a test of its own: the parent that [`a_program_outlives_the_kill_of_its_parent_and_is_found_again`] kills.
+/// Not a test of its own: the parent that [`f12_f74_a_program_outlives_the_kill_of_its_parent_and_is_found_again`] kills.
 #[test]
 fn the_parent_to_be_killed() {
     let Ok(folder) = std::env::var("RELEVO_TEST_PARENT") else { return };
@@ -314,7 +314,7 @@ fn the_parent_to_be_killed() {
 }
 
 #[test]
-fn a_program_outlives_the_kill_of_its_parent_and_is_found_again() {
+fn f12_f74_a_program_outlives_the_kill_of_its_parent_and_is_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let fifo = Fifo::new(dir.path());
     let mut parent = std::process::Command::new(std::env::current_exe().unwrap())
@@ -341,7 +341,7 @@ fn a_program_outlives_the_kill_of_its_parent_and_is_found_again() {
 }
 
 #[test]
-fn a_grandchild_in_the_background_keeps_the_attempt_busy_whatever_it_hides() {
+fn f74_a_grandchild_in_the_background_keeps_the_attempt_busy_whatever_it_hides() {
     for (name, script) in [
         // Without its mark; the handles tell.
         ("handles", "env -i PATH=\"$PATH\" cat fifo &"),
@@ -430,7 +430,7 @@ fn concurrent_attempts_never_hold_each_others_locks() {
 }
 
 #[test]
-fn a_timeout_ends_the_whole_group_and_is_never_a_failure() {
+fn f73_a_timeout_ends_the_whole_group_and_is_never_a_failure() {
     let dir = tempfile::tempdir().unwrap();
     let _fifo = Fifo::new(dir.path());
     let mut call = call(dir.path(), "a", json!({ "shell": "cat fifo & cat fifo" }));
@@ -513,7 +513,7 @@ fn much_output_stays_on_disk() {
 }
 
 #[test]
-fn a_secret_reaches_the_program_and_nothing_else() {
+fn i12_s26_a_secret_reaches_the_program_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("pw"), format!("{CANARY}\n")).unwrap();
     let secret = json!({ "$secret": { "file": "pw" } });
@@ -544,7 +544,7 @@ fn a_secret_reaches_the_program_and_nothing_else() {
 }
 
 #[test]
-fn a_secret_across_the_cut_leaves_no_half_behind() {
+fn s26_a_secret_across_the_cut_leaves_no_half_behind() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("pw"), CANARY).unwrap();
     let script = "head -c 65530 /dev/zero | tr '\\0' x; printf %s \"$PW\"";
@@ -554,7 +554,7 @@ fn a_secret_across_the_cut_leaves_no_half_behind() {
 }
 
 #[test]
-fn a_preflight_finds_what_would_fail_and_runs_nothing() {
+fn f90_a_preflight_finds_what_would_fail_and_runs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let with = json!({
         "argv": ["no-such-program-7"], "cwd": "nowhere",

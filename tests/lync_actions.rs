@@ -215,14 +215,14 @@ fn an_error_after_the_contact_was_made_is_looked_at_and_not_repeated() {
 }
 
 #[test]
-fn a_contact_that_shows_late_is_waited_for_and_not_created_twice() {
+fn f58_a_contact_that_shows_late_is_waited_for_and_not_created_twice() {
     let Some(stage) = Stage::new(|world| world["lag"] = json!(20), &create("")) else { return };
     stage.run().exits(0);
     assert_eq!(stage.effects(), ["New-CsPersistentChatEndpoint"]);
 }
 
 #[test]
-fn after_an_error_a_contact_that_shows_late_is_not_created_twice() {
+fn f58_f75_after_an_error_a_contact_that_shows_late_is_not_created_twice() {
     let lagging = |world: &mut Value| {
         world["lag"] = json!(6);
         world["complain"] = json!({ "New-CsPersistentChatEndpoint": "something" });

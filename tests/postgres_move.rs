@@ -148,7 +148,7 @@ fn a_rehearsal_finds_what_would_stop_the_run() {
 }
 
 #[test]
-fn a_run_killed_again_and_again_moves_everything_once() {
+fn i14_a_run_killed_again_and_again_moves_everything_once() {
     if !wanted(NEEDS) {
         return;
     }

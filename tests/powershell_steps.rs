@@ -80,7 +80,7 @@ fn the_shell_of_an_attempt_is_in_the_journal_before_its_pipeline_and_gone_after_
 }
 
 #[test]
-fn a_killed_run_ends_what_it_had_begun_before_it_looks_and_begins_anew() {
+fn f12_f74_a_killed_run_ends_what_it_had_begun_before_it_looks_and_begins_anew() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let desk = desk(&judge, &["web"], &step("stop", "Stop-Service", &json!({ "Name": "Spooler", "Delay": 300 }), STOPPED));
     let mut run = desk.start(&["run", "plan.yaml"]);
@@ -116,7 +116,7 @@ fn without_a_probe_a_killed_script_goes_to_a_person() {
 }
 
 #[test]
-fn a_lost_answer_is_unknown_and_the_probe_finds_the_effect() {
+fn f69_a_lost_answer_is_unknown_and_the_probe_finds_the_effect() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let desk = desk(&judge, &["web"], &step("stop", "Stop-Service", &json!({ "Name": "Spooler" }), STOPPED));
     // The look before the attempt has one Receive of its own.
@@ -129,7 +129,7 @@ fn a_lost_answer_is_unknown_and_the_probe_finds_the_effect() {
 }
 
 #[test]
-fn an_error_does_not_decide_whether_it_was_done() {
+fn f72_an_error_does_not_decide_whether_it_was_done() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let complains = json!({ "Name": "Spooler", "Complain": "the service did not respond in time" });
     let desk = desk(&judge, &["web"], &step("stop", "Stop-Service", &complains, STOPPED));
@@ -150,7 +150,7 @@ fn an_error_of_what_was_not_done_fails_the_step_with_its_words() {
 }
 
 #[test]
-fn a_server_that_dies_in_mid_pipeline_is_waited_for() {
+fn f70_a_server_that_dies_in_mid_pipeline_is_waited_for() {
     let Some(mut judge) = Judge::start(Setup::default()) else { return };
     let again = format!("{STOPPED}, retry: {{ attempts: 2, interval: 50ms }}");
     let desk = desk(&judge, &["web"], &step("stop", "Stop-Service", &json!({ "Name": "Spooler", "Delay": 2 }), &again));
@@ -163,7 +163,7 @@ fn a_server_that_dies_in_mid_pipeline_is_waited_for() {
 }
 
 #[test]
-fn a_wrong_password_is_sent_once_however_many_steps_want_in() {
+fn f66_a_wrong_password_is_sent_once_however_many_steps_want_in() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let mut steps = String::new();
     for host in ["a", "b", "c", "d"] {
@@ -179,7 +179,7 @@ fn a_wrong_password_is_sent_once_however_many_steps_want_in() {
 }
 
 #[test]
-fn a_secret_parameter_reaches_the_script_and_nothing_else() {
+fn i12_s10_s26_a_secret_parameter_reaches_the_script_and_nothing_else() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let steps = "  - { id: one, uses: powershell, effect: read, with: { host: web, script: 'Echo-Value @PSBoundParameters', secrets: { Value: { env: THE_SECRET } } } }\n";
     let mut desk = desk(&judge, &["web"], steps);
@@ -201,7 +201,7 @@ fn a_survey_tells_what_a_host_is_and_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_rehearsal_looks_and_does_not_touch() {
+fn i11_a_rehearsal_looks_and_does_not_touch() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let steps = format!(
         "{}{}",

@@ -47,12 +47,12 @@ async fn ntlm_in_spnego_seals_every_message_over_plain_http() {
 }
 
 #[tokio::test]
-async fn raw_ntlm_over_tls_brings_the_channel_binding_that_the_server_demands() {
+async fn s20_raw_ntlm_over_tls_brings_the_channel_binding_that_the_server_demands() {
     everything_works(tls(&["--bindings", "required"]), ntlm(Wrapping::Raw), "Negotiate raw NTLM").await;
 }
 
 #[tokio::test]
-async fn ntlm_in_spnego_over_tls_brings_the_channel_binding_that_the_server_demands() {
+async fn s20_ntlm_in_spnego_over_tls_brings_the_channel_binding_that_the_server_demands() {
     everything_works(tls(&["--bindings", "required"]), ntlm(Wrapping::Spnego), "Negotiate SPNEGO").await;
 }
 
@@ -107,7 +107,7 @@ async fn a_parameter_larger_than_an_envelope_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn a_slow_command_outlives_many_operation_timeouts() {
+async fn f69_a_slow_command_outlives_many_operation_timeouts() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let slow = Settings { operation_timeout: Duration::from_millis(500), ..settings() };
     let mut shell = Shell::open(endpoint(&judge, ntlm(Wrapping::Spnego)), Uuid::new_v4(), &slow).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_pipeline_is_stopped_while_a_receive_waits() {
 }
 
 #[tokio::test]
-async fn a_pipeline_is_stopped_at_our_deadline() {
+async fn f73_a_pipeline_is_stopped_at_our_deadline() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let mut shell = opened(&judge, ntlm(Wrapping::Raw)).await;
     let command = Command::new("Wait-Until").parameter("File", Value::from("/nonexistent/file"));
@@ -191,7 +191,7 @@ async fn a_pipeline_that_cannot_be_stopped_is_lost_after_the_grace() {
 }
 
 #[tokio::test]
-async fn endless_output_is_stopped_at_the_limit_and_marked() {
+async fn f71_endless_output_is_stopped_at_the_limit_and_marked() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let mut shell = opened(&judge, ntlm(Wrapping::Raw)).await;
     let command = Command::new("Write-Endless").parameter("Size", Value::I32(10_000));
@@ -248,7 +248,7 @@ async fn a_resume_finds_the_shell_by_its_id_and_removes_it() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_or_wrong_leaves_the_command_in_doubt() {
+async fn f69_an_answer_that_is_lost_or_wrong_leaves_the_command_in_doubt() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     for rule in [
         json!({ "do": "drop", "bytes": 0 }),
@@ -292,7 +292,7 @@ async fn a_command_that_the_server_refuses_is_certainly_not_done() {
 }
 
 #[tokio::test]
-async fn a_forgotten_logon_and_a_closed_connection_are_renewed_without_doing_anything_twice() {
+async fn f54_a_forgotten_logon_and_a_closed_connection_are_renewed_without_doing_anything_twice() {
     for rule in [json!({ "do": "unauthorized" }), json!({ "do": "close_after", "header": true })] {
         let Some(judge) = Judge::start(Setup::default()) else { return };
         let mut shell = opened(&judge, ntlm(Wrapping::Spnego)).await;

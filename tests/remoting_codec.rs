@@ -270,7 +270,7 @@ fn completed() -> EventKind {
 }
 
 #[test]
-fn a_pipeline_of_psrpcore_gets_commands_and_arguments_exactly_as_they_were_given() {
+fn s06_s08_a_pipeline_of_psrpcore_gets_commands_and_arguments_exactly_as_they_were_given() {
     let Some(mut session) = Session::open(1000) else { return };
     let values: Vec<Value> = (0..60).map(|case| Seed(case * 31 + 5).common_value(3)).collect();
     let mut command = Command::new("Return-Arguments").parameter("-Identity", "a\r\n_x000D_😀\u{7}").switch("Force");

@@ -149,7 +149,7 @@ fn no_stream_makes_a_client_panic() {
 }
 
 #[test]
-fn no_clixml_makes_a_reader_panic_and_what_is_read_can_be_written() {
+fn f71_s11_s47_no_clixml_makes_a_reader_panic_and_what_is_read_can_be_written() {
     fuzz("clixml", entries::clixml);
 }
 

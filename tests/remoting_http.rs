@@ -155,7 +155,7 @@ async fn several_requests_go_over_one_connection() {
 }
 
 #[tokio::test]
-async fn basic_and_certificates_over_plain_http_are_refused_before_anything_connects() {
+async fn s18_basic_and_certificates_over_plain_http_are_refused_before_anything_connects() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let mut endpoint = server(vec![Say::Answer(GOOD.to_vec())]).await.endpoint();
@@ -178,7 +178,7 @@ async fn a_certificate_method_without_a_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_was_sent_where_nobody_listens() {
+async fn f47_nothing_was_sent_where_nobody_listens() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let endpoint = server(vec![Say::Answer(GOOD.to_vec())]).await.endpoint();
     let error = failure(Endpoint { connect_to: Some(format!("127.0.0.1:{port}")), ..endpoint }, WAIT).await;
@@ -196,7 +196,7 @@ async fn a_server_that_never_speaks_tls_is_given_up_and_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_or_names_another_host_is_refused() {
+async fn f67_s16_a_certificate_that_is_not_trusted_or_names_another_host_is_refused() {
     let server = server(vec![Say::Answer(GOOD.to_vec())]).await;
     let mut endpoint = server.endpoint();
     let none = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
@@ -219,7 +219,7 @@ async fn a_certificate_that_is_not_trusted_or_names_another_host_is_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_cut_at_any_byte_leaves_the_request_in_doubt() {
+async fn f49_an_answer_cut_at_any_byte_leaves_the_request_in_doubt() {
     let script = (0..GOOD.len()).map(|end| Say::Close(GOOD[..end].to_vec())).collect();
     let server = server(script).await;
     for end in 0..GOOD.len() {
@@ -230,7 +230,7 @@ async fn an_answer_cut_at_any_byte_leaves_the_request_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_slow_head_and_a_slow_body_end_in_doubt_when_time_is_up() {
+async fn f48_s44_a_slow_head_and_a_slow_body_end_in_doubt_when_time_is_up() {
     for end in [0, 10, GOOD.len() - 2] {
         let server = server(vec![Say::Stall(GOOD[..end].to_vec())]).await;
         let error = failure(server.endpoint(), Duration::from_millis(300)).await;
@@ -239,7 +239,7 @@ async fn a_slow_head_and_a_slow_body_end_in_doubt_when_time_is_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_is_refused_whatever_it_announces() {
+async fn f71_an_answer_that_is_too_large_is_refused_whatever_it_announces() {
     let declared = b"HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\nContent-Length: 10000000000\r\n\r\n".to_vec();
     let chunked = b"HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     let chunk = [b"1000\r\n".as_slice(), &[b'x'; 0x1000], b"\r\n"].concat();
@@ -267,7 +267,7 @@ async fn what_is_no_answer_of_the_protocol_leaves_the_request_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_meanwhile_is_replaced() {
+async fn f54_a_connection_that_was_closed_meanwhile_is_replaced() {
     let server = server(vec![Say::Close(GOOD.to_vec()), Say::Answer(GOOD.to_vec())]).await;
     let mut client = Client::new(server.endpoint());
     client.post("<one/>", WAIT).await.unwrap();
@@ -321,7 +321,7 @@ fn redirect(to: &str) -> Say {
 }
 
 #[tokio::test]
-async fn a_redirect_is_followed_only_to_hosts_that_are_allowed() {
+async fn f56_s21_a_redirect_is_followed_only_to_hosts_that_are_allowed() {
     let there = server(vec![Say::Answer(GOOD.to_vec())]).await;
     let here = server(vec![redirect(&format!("https://localhost:{}/there", there.port))]).await;
     let error = failure(here.endpoint(), WAIT).await;

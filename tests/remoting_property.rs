@@ -82,7 +82,7 @@ fn tokenize(script: &str) -> Option<(String, &str)> {
 }
 
 #[test]
-fn a_tokenizer_reads_from_every_literal_exactly_the_text_that_was_put_in() {
+fn s06_a_tokenizer_reads_from_every_literal_exactly_the_text_that_was_put_in() {
     const PIECES: &[&str] = &[
         "'",
         "''",
@@ -247,7 +247,7 @@ fn no_damaged_value_makes_the_reader_panic_and_what_it_reads_can_be_used() {
 }
 
 #[test]
-fn no_bytes_make_the_reader_of_messages_panic() {
+fn f71_s47_no_bytes_make_the_reader_of_messages_panic() {
     for_all(15_000, |seed| {
         let kind =
             seed.pick(&[0x1_0002, 0x1_0004, 0x2_1005, 0x2_1006, 0x2_1009, 0x4_1004, 0x4_1005, 0x4_1006, 0x4_1010, 0x4_1100]);

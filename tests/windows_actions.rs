@@ -289,7 +289,7 @@ fn a_dependent_that_runs_and_is_not_named_is_told_before_anything_is_changed() {
 }
 
 #[test]
-fn a_service_that_is_slow_to_stop_is_waited_for_and_one_that_never_does_is_unknown() {
+fn f73_a_service_that_is_slow_to_stop_is_waited_for_and_one_that_never_does_is_unknown() {
     let Some(world) = World::start() else { return };
     let with = json!({ "services": ["Spooler"], "state": "stopped" });
     world.change(|state| state["services"]["Spooler"]["slow"] = json!(3));
@@ -338,7 +338,7 @@ fn a_later_attempt_keeps_what_the_first_one_saw() {
 }
 
 #[test]
-fn a_lost_connection_is_unknown_until_the_shell_is_gone_and_a_look_was_made() {
+fn f48_f69_a_lost_connection_is_unknown_until_the_shell_is_gone_and_a_look_was_made() {
     let Some(world) = World::start() else { return };
     world.mishap(json!({ "cmdlet": "Stop-Service", "do": "hang" }));
     let mut step = world.stop().bound();
@@ -364,7 +364,7 @@ fn a_lost_connection_is_unknown_until_the_shell_is_gone_and_a_look_was_made() {
 }
 
 #[test]
-fn another_machine_behind_the_name_and_a_service_that_is_gone_are_conflicts() {
+fn f46_i4_another_machine_behind_the_name_and_a_service_that_is_gone_are_conflicts() {
     let Some(world) = World::start() else { return };
     let mut step = world.stop().bound();
     step.prepare().unwrap();
@@ -448,7 +448,7 @@ fn a_file_that_was_there_and_differs_is_in_the_way_unless_it_may_be_replaced() {
 }
 
 #[test]
-fn an_interrupted_copy_goes_on_and_what_is_half_written_is_written_again() {
+fn f78_an_interrupted_copy_goes_on_and_what_is_half_written_is_written_again() {
     let Some(mut world) = World::start() else { return };
     world.mishap(json!({ "cmdlet": "Copy-Item", "nth": 2, "do": "hang" }));
     let mut step = world.copy(&json!({})).bound();
@@ -469,7 +469,7 @@ fn an_interrupted_copy_goes_on_and_what_is_half_written_is_written_again() {
 }
 
 #[test]
-fn a_source_that_changes_meanwhile_is_copied_again() {
+fn f78_a_source_that_changes_meanwhile_is_copied_again() {
     let Some(world) = World::start() else { return };
     let new = json!({ "text": "ALPHA", "modified": 99 });
     world.mishap(json!({ "cmdlet": "Copy-Item", "nth": 2, "do": "set", "path": "D:\\from\\a.txt", "file": new }));

@@ -130,7 +130,7 @@ fn assert_each_once_but_back(lab: &Lab) {
 }
 
 #[test]
-fn a_rehearsal_of_the_shipped_plan_changes_nothing_and_knows_what_it_would_do() {
+fn i11_a_rehearsal_of_the_shipped_plan_changes_nothing_and_knows_what_it_would_do() {
     let lab = Lab::new();
     let (plan, runs) = (plan(), runs(&lab).display().to_string());
     lab.relevo(&["rehearse", &plan, "--lab=keep", "--runs", &runs]).exits(0).says("stopped, disabled");
@@ -153,7 +153,7 @@ fn a_second_run_finds_everything_done() {
 }
 
 #[test]
-fn answers_that_are_lost_are_made_good_by_a_look() {
+fn f69_answers_that_are_lost_are_made_good_by_a_look() {
     for (fault, cmdlet) in [
         ("answer-lost", "Stop-Service"),
         ("request-lost", "Stop-Service"),
@@ -172,7 +172,7 @@ fn answers_that_are_lost_are_made_good_by_a_look() {
 }
 
 #[test]
-fn a_host_that_is_down_keeps_the_run_from_starting() {
+fn f90_a_host_that_is_down_keeps_the_run_from_starting() {
     let lab = Lab::new();
     lab.relevo(&["lab", "fault", "stop-host", "gc02"]).exits(0);
     run(&lab, false).exits(69).says("gc02");
@@ -183,7 +183,7 @@ fn a_host_that_is_down_keeps_the_run_from_starting() {
 }
 
 #[test]
-fn killed_at_any_moment_and_resumed_everything_is_done_once() {
+fn f12_i14_killed_at_any_moment_and_resumed_everything_is_done_once() {
     let mut random = Random::new();
     let lab = Lab::new();
     lab.relevo(&["lab", "snapshot", "fresh"]).exits(0);

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_single_quote_is_doubled_and_nothing_else() {
+    fn s06_s07_every_kind_of_single_quote_is_doubled_and_nothing_else() {
         assert_eq!(single_quoted("a' ; b").as_deref(), Ok("'a'' ; b'"));
         assert_eq!(
             single_quoted("\u{2018}\u{2019}\u{201a}\u{201b}").unwrap(),
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_refused_by_name_and_place() {
+    fn s09_control_characters_are_refused_by_name_and_place() {
         let error = single_quoted("ab\r\n").unwrap_err();
         assert_eq!(error.to_string(), "the control character U+000D at place 2 cannot stand in a PowerShell literal");
         for character in ['\0', '\t', '\n', '\u{1b}', '\u{7f}', '\u{85}', '\u{9f}'] {

@@ -45,7 +45,7 @@ fn without_a_go_it_asks_and_nothing_is_stopped() {
 }
 
 #[test]
-fn a_rehearsal_changes_nothing_and_knows_what_it_would_do() {
+fn i11_a_rehearsal_changes_nothing_and_knows_what_it_would_do() {
     let weekend = Weekend::new();
     weekend
         .call("rehearse", "weekend", &[])

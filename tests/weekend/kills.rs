@@ -13,7 +13,7 @@ const KILLS: usize = 200;
 const EACH: usize = 20;
 
 #[test]
-fn killed_two_hundred_times_over_its_duration_the_weekend_ends_as_if_nothing_had_been() {
+fn i14_i16_killed_two_hundred_times_over_its_duration_the_weekend_ends_as_if_nothing_had_been() {
     let mut random = Random::new();
     let weekend = Weekend::new();
     weekend.lab.relevo(&["lab", "snapshot", "fresh"]).exits(0);

@@ -350,7 +350,7 @@ fn a_policy_that_is_off_stops_the_rehearsal_and_the_run_until_it_is_on() {
 }
 
 #[test]
-fn a_legacy_server_that_goes_down_in_the_middle_keeps_everything_after_it_from_happening() {
+fn f70_a_legacy_server_that_goes_down_in_the_middle_keeps_everything_after_it_from_happening() {
     let weekend = Weekend::with_snapshot();
     let case = weekend.case("middle", |weekend| {
         weekend.set(&["lab", "fault", "delay", "60s", "--on", "gc02", "--operation", "Stop-Service"]);

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_unknown_unless_powershell_refused_the_command_before_it_began() {
+    fn f72_an_error_is_unknown_unless_powershell_refused_the_command_before_it_began() {
         let outcome = |answer: &Answer, begun| answer.outcome(begun, Outputs::new());
         let failed = |id| ended(PipelineState::Failed, Some(id));
         assert!(matches!(outcome(&ended(PipelineState::Completed, None), false), Outcome::Applied { .. }));

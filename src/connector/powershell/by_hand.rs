@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_a_line_whose_values_cannot_become_anything_else() {
+    fn s06_s08_a_command_is_a_line_whose_values_cannot_become_anything_else() {
         let command = Command::new("Copy-Item")
             .parameter("LiteralPath", Value::list(["D:\\it's", "D:\\$b"]))
             .parameter("Destination", "E:\\x; Remove-Item C:\\")

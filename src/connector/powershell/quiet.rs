@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_removal_or_a_list_proves_that_a_shell_is_gone() {
+    fn f69_f74_only_a_removal_or_a_list_proves_that_a_shell_is_gone() {
         assert!(matches!(meaning(true, true), Quiescence::Quiet { .. }));
         assert!(matches!(meaning(true, false), Quiescence::Quiet { .. }));
         assert!(matches!(meaning(false, true), Quiescence::Quiet { .. }));

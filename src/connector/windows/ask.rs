@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_machine_behind_the_same_name_is_told() {
+    fn f46_another_machine_behind_the_same_name_is_told() {
         assert_eq!(other_machine(None, "GC01"), None);
         assert_eq!(other_machine(Some("gc01"), "GC01"), None);
         assert!(other_machine(Some("GC01"), "GC02").is_some_and(|why| why.contains("`GC02`") && why.contains("`GC01`")));

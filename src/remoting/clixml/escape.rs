@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_surrogates_and_what_looks_like_an_escape_are_escaped_and_come_back() {
+    fn s11_control_characters_surrogates_and_what_looks_like_an_escape_are_escaped_and_come_back() {
         for (plain, escaped) in [
             ("a\r\nb", "a_x000D__x000A_b"),
             ("\u{0}\u{7f}\u{85}\u{9f}\u{a0}", "_x0000__x007F__x0085__x009F_\u{a0}"),

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_xml_and_document_types_are_refused() {
+    fn s11_deep_xml_and_document_types_are_refused() {
         for element in ["Obj", "MS", "S"] {
             let deep = format!("<{element} N=\"a\">").repeat(200_000) + &format!("</{element}>").repeat(200_000);
             refused(&deep);
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_beyond_the_limits_are_refused() {
+    fn f71_s11_sizes_beyond_the_limits_are_refused() {
         let limits = Limits { bytes: 100, depth: 64, nodes: 10 };
         let long = format!("<S>{}</S>", "a".repeat(100));
         assert_eq!(read(&long, limits), Err(ClixmlError::TooLarge { limit: 100 }));
