@@ -254,7 +254,9 @@ impl RunDir {
         }
         let dir = RunDir { path: draft.clone(), id: new.id.to_owned(), shared: sharing.group.is_some() };
         let made = dir.fill(new, sharing).and_then(|made| {
-            fs::rename(&draft, &path).and_then(|()| os::sync_dir(&root)).map_err(DirError::io(&path))?;
+            fs::rename(&draft, &path).map_err(DirError::io(&path))?;
+            // Its name may not outlive a power cut. The caller is told that there is no run, so nobody may find one.
+            os::sync_dir(&root).inspect_err(|_| drop(fs::remove_dir_all(&path))).map_err(DirError::io(&path))?;
             Ok(made)
         });
         let (mut journal, records) = made.inspect_err(|_| {
