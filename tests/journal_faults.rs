@@ -33,6 +33,7 @@ fn create(root: &Path) -> FileJournal {
         semantics: SEMANTICS,
         version: "0.1.0".into(),
         plan: "00".into(),
+        whole: String::new(),
         fingerprints: BTreeMap::new(),
         choices: Choices::default(),
         by: ann(),

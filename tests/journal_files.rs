@@ -42,6 +42,7 @@ fn create_shared(root: &Path, id: &str, sharing: &Sharing) -> Result<Created, Di
         semantics: SEMANTICS,
         version: "0.1.0".into(),
         plan: "00".into(),
+        whole: String::new(),
         fingerprints: BTreeMap::new(),
         choices: Choices::default(),
         by: ann(),

@@ -88,9 +88,13 @@ fn what_a_run_is_made_of_is_another_whole_if_only_targets_parameters_or_window_d
     let base = whole(&one, None, None);
     assert_eq!(base, whole(&same, Some("one"), None), "resolved to the same");
     let mut seen = std::collections::HashSet::from([base.0]);
-    for (targets, param, window) in
-        [(&other, None, None), (&roles, None, None), (&one, Some("two"), None), (&one, None, Some(&early)), (&one, None, Some(&late))]
-    {
+    for (targets, param, window) in [
+        (&other, None, None),
+        (&roles, None, None),
+        (&one, Some("two"), None),
+        (&one, None, Some(&early)),
+        (&one, None, Some(&late)),
+    ] {
         let (whole, text) = whole(targets, param, window);
         assert_eq!(text, base.1, "the plan's text is the same");
         assert!(seen.insert(whole), "{targets:?} {param:?} {window:?}");

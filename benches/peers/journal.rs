@@ -51,6 +51,7 @@ fn written(runs: &Path, records: u64) -> Result<(), Box<dyn Error>> {
         semantics: SEMANTICS,
         version: "0".into(),
         plan: "00".into(),
+        whole: String::new(),
         fingerprints: BTreeMap::new(),
         choices: Choices::default(),
         by: Person { name: "bench".into(), claimed: false },
@@ -71,7 +72,14 @@ fn written(runs: &Path, records: u64) -> Result<(), Box<dyn Error>> {
         let written = journal.seq();
         let step = StepId::new(&format!("s{:06}", written / 3));
         let event = match written % 3 {
-            0 => Event::AttemptStarted { step, attempt: 1, identity: Identity::new(), before_image: None, handle: None },
+            0 => Event::AttemptStarted {
+                step,
+                attempt: 1,
+                identity: Identity::new(),
+                before_image: None,
+                handle: None,
+                call: None,
+            },
             1 => Event::AttemptFinished { step, attempt: 1, outcome: Outcome::Applied { outputs: Outputs::new() } },
             _ => Event::StepVerified { step, how: How::Unverified, outputs: Outputs::new() },
         };

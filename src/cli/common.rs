@@ -13,6 +13,7 @@ use crate::journal::{self, Listed, RunDir};
 use crate::plan::load::{self, Inputs, Loaded};
 use crate::plan::{Plan, StepIx};
 use crate::run::event::{Holder, Mode, Person};
+use crate::run::letters::Sender;
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::view::next;
 use crate::view::page::Page;
@@ -255,6 +256,12 @@ pub fn find_step(plan: &Plan, step: &str) -> anyhow::Result<StepIx> {
 #[must_use]
 pub fn me() -> Person {
     Person { name: Holder::current().user, claimed: false }
+}
+
+/// Whoever types this, at a run whose files they may write.
+#[must_use]
+pub fn here() -> Sender {
+    Sender { person: me(), holds: true }
 }
 
 /// Now, by the system's clock.

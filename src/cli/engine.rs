@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,22 +10,19 @@ use super::prompt::{self, Conversation, Reply};
 use super::screen::{self, Screen, Shown};
 use crate::connector::{Connectors, Trial};
 use crate::error::Exit;
-use crate::journal::{Answer, FileJournal, Inbox, RunDir};
+use crate::journal::{FileJournal, Inbox, RunDir};
 use crate::plan::Plan;
 use crate::run::calls::Desk;
 use crate::run::connector::Connector;
-use crate::run::driver::{Driver, End, Parts, Registry, Request};
-use crate::run::event::{Event, Person};
+use crate::run::driver::{Driver, End, Parts, Receipt, Registry, Request};
+use crate::run::event::Event;
+use crate::run::letters::{Letters, NoLetters, Sender};
+use crate::run::order::Order;
 use crate::run::people::{Go, Later, People, WouldBeAsked};
 use crate::run::rehearsal::Described;
 use crate::run::scheduler::Scheduler;
 use crate::time::SystemClock;
 use crate::view::display::Display;
-
-/// How often the inbox is looked into.
-const INBOX: Duration = Duration::from_millis(100);
-/// How long the last answers may take to be written when the run ends.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How a run is shown and who answers.
 #[derive(Debug, Clone, clap::Args)]
@@ -91,6 +87,8 @@ fn driver(
     screen: Screen,
     requests: mpsc::Receiver<Request>,
 ) -> anyhow::Result<Driver> {
+    let letters: Box<dyn Letters> =
+        if session.rehearsal { Box::new(NoLetters) } else { Box::new(Inbox::new(session.dir.path())) };
     let run: Arc<str> = Arc::from(session.dir.id());
     let folder: Arc<std::path::Path> = Arc::from(session.scheduler.state().plan.folder.as_path());
     let mut driver = Driver::new(Parts {
@@ -103,23 +101,20 @@ fn driver(
         people,
         observer: Box::new(screen),
         requests,
+        letters,
     });
     driver.open_with(session.opening, session.amended).map_err(anyhow::Error::msg)?;
     Ok(driver)
 }
 
-/// Records one order in a run that nobody holds.
-pub fn record_only(
-    session: Session,
-    order: crate::run::order::Order,
-    by: Person,
-) -> anyhow::Result<Result<crate::run::driver::Receipt, String>> {
+/// Records orders in a run that nobody holds, one after the other: what became of each.
+pub fn record_only(session: Session, orders: &[Order], from: &Sender) -> anyhow::Result<Vec<Result<Receipt, String>>> {
     let (_, requests) = mpsc::channel(1);
     let page = screen::page();
     let quiet: Box<dyn Display> = Box::new(crate::view::display::Quiet::new(std::io::sink()));
     let screen = Screen::new(Arc::new(Mutex::new(quiet)), None, page);
     let mut driver = driver(session, Box::new(Later { wait: false }), screen, requests)?;
-    driver.obey_only(order, by).map_err(anyhow::Error::msg)
+    orders.iter().map(|order| driver.obey_only(order, from).map_err(anyhow::Error::msg)).collect()
 }
 
 /// Runs a session to its end, or to where it waits for a person who is not there.
@@ -152,14 +147,11 @@ async fn drive_async(session: Session, show: &ShowArgs) -> anyhow::Result<Exit> 
     let driver = driver(session, people, screen, requests)?;
 
     tokio::spawn(signals(sender.clone()));
-    let inbox = tokio::spawn(inbox(Inbox::new(&run_dir), sender.clone()));
     if let Some(shown) = shown {
         tokio::spawn(terminal(shown, Arc::clone(&display), sender.clone()));
     }
     drop(sender);
     let end = driver.run().await;
-    // The order that ended the run is owed an answer, too.
-    let _ = tokio::time::timeout(LAST_ANSWERS, inbox).await;
     tracing::info!(exit = end.exit.code(), trouble = end.trouble, "the run's process ends");
     let mut display = display.lock().unwrap_or_else(PoisonError::into_inner);
     display.finish(&super::report::last_word(&end, &run, &run_dir, &page));
@@ -245,40 +237,6 @@ impl Signals {
     }
 }
 
-/// Hands orders from the inbox to the driver, and its answers back.
-async fn inbox(mut inbox: Inbox, sender: mpsc::Sender<Request>) {
-    let mut tick = tokio::time::interval(INBOX);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = sender.closed() => return,
-        }
-        let taken = match inbox.take() {
-            Ok(taken) => taken,
-            Err(error) => {
-                tracing::warn!(%error, "the inbox cannot be read");
-                continue;
-            }
-        };
-        for order in taken {
-            let (reply, answer) = oneshot::channel();
-            if sender.send(Request::Order(order.order, order.by, Some(reply))).await.is_err() {
-                return;
-            }
-            let answer = match answer.await {
-                Ok(Ok(receipt)) => Answer::Recorded { seq: receipt.seq, note: receipt.note },
-                Ok(Err(reason)) => Answer::Refused { reason },
-                Err(_) => {
-                    Answer::Refused { reason: "the run's process ended before it was recorded; look with `status`".to_owned() }
-                }
-            };
-            if let Err(error) = inbox.answer(&order.id, &answer) {
-                tracing::warn!(%error, "an answer cannot be written");
-            }
-        }
-    }
-}
-
 /// Turns typed lines into orders about the question that stands.
 async fn terminal(shown: Shown, display: Arc<Mutex<Box<dyn Display>>>, sender: mpsc::Sender<Request>) {
     let mut lines = prompt::lines();
@@ -296,13 +254,13 @@ async fn terminal(shown: Shown, display: Arc<Mutex<Box<dyn Display>>>, sender: m
             Reply::Say(text) => say(&text),
             Reply::Order(order) => {
                 let (answer, answered) = oneshot::channel();
-                if sender.send(Request::Order(order, common::me(), Some(answer))).await.is_err() {
+                if sender.send(Request::Order(order, common::here(), Some(answer))).await.is_err() {
                     return;
                 }
                 match answered.await {
                     Ok(Ok(receipt)) => {
-                        if let Some(note) = receipt.note {
-                            say(&note);
+                        if let Some(why) = receipt.not_counted {
+                            say(&format!("recorded, but it does not count: {why}"));
                         }
                     }
                     Ok(Err(refusal)) => say(&format!("refused: {refusal}")),

@@ -82,6 +82,8 @@ enum Verb {
     Pause(orders::PauseArgs),
     /// Start steps again after a pause
     Continue(orders::ContinueArgs),
+    /// Let steps start although the window is shut: for a time, or up to a checkpoint
+    Extend(orders::ExtendArgs),
     /// End a run: start nothing more, let attempts finish
     Abort(orders::AbortArgs),
     /// Write something into a run's journal
@@ -131,6 +133,7 @@ pub fn main() -> std::process::ExitCode {
         Verb::Decide(args) => decide::decide(&args),
         Verb::Pause(args) => orders::pause(&args),
         Verb::Continue(args) => orders::go_on(&args),
+        Verb::Extend(args) => orders::extend(&args),
         Verb::Abort(args) => orders::abort(&args),
         Verb::Note(args) => orders::note(&args),
         Verb::Explain(args) => explain::explain(&args),

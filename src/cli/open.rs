@@ -1,5 +1,6 @@
 //! From a run directory back to the state of its run: the stored plan, then every record.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use super::{amend, in_lab};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
 use crate::journal::{self, Reader, RunDir};
-use crate::plan::Plan;
 use crate::plan::load::{self, Inputs, Loaded};
-use crate::run::event::{Event, Mode, Record};
+use crate::plan::{Plan, StepId};
+use crate::run::event::{Event, Mode, Record, SEMANTICS};
 use crate::run::rehearsal;
 use crate::run::scheduler::Scheduler;
 use crate::view::next;
@@ -128,6 +129,13 @@ pub fn load_stored(
     Ok(loaded)
 }
 
+/// Whether a stored plan is the one that the journal's record names, step by step.
+fn is_what_was_agreed(plan: &Plan, whole: &str, fingerprints: &BTreeMap<StepId, String>) -> bool {
+    plan.whole == whole
+        && plan.steps.len() == fingerprints.len()
+        && plan.steps.iter().all(|step| fingerprints.get(&step.id).is_some_and(|was| **was == *step.fingerprint))
+}
+
 /// Turns records back into state, one at a time.
 pub struct Replay<'a> {
     dir: &'a RunDir,
@@ -158,20 +166,31 @@ impl<'a> Replay<'a> {
 
     fn apply(&mut self, record: &Record) -> anyhow::Result<()> {
         match &record.event {
-            Event::RunStarted { mode, plan, .. } => {
+            Event::RunStarted { mode, plan, whole, semantics, fingerprints, .. } => {
                 let stored = Arc::clone(&self.scheduler.state().plan);
-                if *plan != stored.sha256 {
+                let is_it =
+                    *plan == stored.sha256 && (*semantics != SEMANTICS || is_what_was_agreed(&stored, whole, fingerprints));
+                if !is_it {
                     let message = format!("{} holds another plan than its journal", self.dir.path().display());
                     return Err(Failure::new(Exit::Damaged, message).into());
                 }
                 self.mode = *mode;
                 if *mode == Mode::Rehearsal {
-                    self.scheduler.rebind(Arc::new(rehearsal::for_rehearsal((*stored).clone())));
+                    self.scheduler.rebind(Arc::new(rehearsal::for_rehearsal((*stored).clone())), None);
                 }
             }
-            Event::PlanAmended { plan, .. } => {
+            Event::PlanAmended { plan, whole, stored, fingerprints, by, .. } => {
                 self.scheduler.apply(record)?;
-                self.scheduler.rebind(Arc::new(amend::stored(self.dir, plan, self.connectors)?));
+                let amended = match stored {
+                    Some(stored) => amend::stored(self.dir, stored, self.connectors)?,
+                    None => amend::stored_by_text(self.dir, plan, self.connectors)?,
+                };
+                if stored.is_some() && !is_what_was_agreed(&amended, whole, fingerprints) {
+                    let what =
+                        format!("{}: the amendment of record {} is not what was accepted", self.dir.path().display(), record.seq);
+                    return Err(Failure::new(Exit::Damaged, what).hint("`relevo salvage` goes on from what is certain").into());
+                }
+                self.scheduler.rebind(Arc::new(amended), Some(by));
                 return Ok(());
             }
             _ => {}

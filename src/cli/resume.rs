@@ -10,16 +10,17 @@ use super::engine::{self, Session, ShowArgs};
 use super::logging::{self, LogArgs};
 use super::messages::{self, Result};
 use super::open::{self, Replay, Resolved};
-use super::{in_lab, preflight, run};
+use super::{in_lab, preflight, rehearsed, run};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
 use crate::journal::{self, FileJournal, Lock, RunDir};
-use crate::plan::load::Inputs;
 use crate::run::calls::Desk;
+use crate::run::decide;
 use crate::run::driver::Registry;
-use crate::run::event::{Choices, Ending, Event, Holder, Mode};
-use crate::run::journal::Journal as _;
+use crate::run::event::{Choices, Ending, Event, Holder, Mode, SEMANTICS};
+use crate::run::journal::{Journal as _, JournalError};
 use crate::run::scheduler::Scheduler;
+use crate::run::state::RunState;
 use crate::view::{card, next};
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,9 @@ pub struct Args {
     /// Go on although the window is shut; the reason is recorded
     #[arg(long, value_name = "REASON")]
     override_window: Option<String>,
+    /// Amend, take over or lift a pause although you belong to none of the roles that may; the reason is recorded
+    #[arg(long, value_name = "REASON")]
+    emergency: Option<String>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -61,12 +65,30 @@ pub struct Taken {
     /// Its state.
     pub scheduler: Scheduler,
     /// What is owed to the journal first.
-    pub announcements: Vec<Event>,
+    announcements: Vec<Event>,
     /// What kind of run it is.
     pub mode: Mode,
+    /// True if it is taken from another machine, by a typed order.
+    pub take_over: bool,
 }
 
-/// Takes the lock, reads everything, cuts a torn tail. Nothing is appended yet.
+impl Taken {
+    /// Records who holds the run now, durably: before that no look, no effect and no decision of this process counts.
+    pub fn announce(&mut self) -> anyhow::Result<()> {
+        let failed = |error: JournalError| {
+            let exit = if matches!(error, JournalError::NoSpace(_)) { Exit::NoSpace } else { Exit::JournalFailed };
+            Failure::new(exit, error.to_string()).hint("nothing was started; make room or mend the disk, and try again")
+        };
+        for event in std::mem::take(&mut self.announcements) {
+            let record = self.journal.append(common::now(), None, &event).map_err(failed)?;
+            self.scheduler.apply(&record)?;
+        }
+        self.journal.publish().map_err(failed)?;
+        Ok(())
+    }
+}
+
+/// Takes the lock, reads everything, cuts a torn tail. Nothing is appended before [`Taken::announce`].
 pub fn take(dir: RunDir, what: &str, take_over: Option<&str>, connectors: &Connectors) -> anyhow::Result<Taken> {
     let lock = dir.lock(&Holder::current(), what, common::now()).map_err(Failure::from)?;
     take_locked(dir, lock, take_over, connectors)
@@ -85,22 +107,24 @@ pub fn take_locked(dir: RunDir, lock: Lock, take_over: Option<&str>, connectors:
             torn.kept.display()
         );
     }
-    let announcements = opened.announcements();
-    let mut journal = opened.journal;
-    // A crash between the last record and its watermark would otherwise hide that record from `status` for ever.
-    journal.publish().map_err(|error| Failure::new(Exit::JournalFailed, error.to_string()))?;
-    Ok(Taken { dir, journal, scheduler, announcements, mode })
+    let mut announcements = opened.announcements();
+    let from = scheduler.state().semantics;
+    if from < SEMANTICS {
+        announcements.push(Event::SemanticsRaised { from, to: SEMANTICS, version: env!("CARGO_PKG_VERSION").to_owned() });
+    }
+    Ok(Taken { dir, journal: opened.journal, scheduler, announcements, mode, take_over: opened.take_over })
 }
 
 pub fn resume(args: &Args) -> Result {
     common::guard_signals();
     let dir = args.runs.open_run(args.run.as_deref())?;
-    let lab = open::resolved(&dir)?.lab;
+    let resolved = open::resolved(&dir)?;
+    let lab = resolved.lab.clone();
     let connectors = in_lab::connectors(lab.is_some());
     let mut taken = take(dir, "resume", args.take_over.as_deref(), &connectors)?;
     let id = taken.dir.id().to_owned();
     if taken.mode == Mode::Rehearsal {
-        next::was_rehearsed_with(&id, &open::resolved(&taken.dir)?.words());
+        next::was_rehearsed_with(&id, &resolved.words());
         return Err(Failure::new(Exit::Refused, format!("{id} is a rehearsal, and a rehearsal is not resumed"))
             .hint(format!("start it again: `{}`", next::rehearse_again(&id)))
             .into());
@@ -108,37 +132,47 @@ pub fn resume(args: &Args) -> Result {
     if taken.scheduler.state().ending == Some(Ending::Done) {
         return Err(Failure::new(Exit::NothingToResume, format!("{id} is done; there is nothing to resume")).into());
     }
-    let resolved = open::resolved(&taken.dir)?;
+    let mut opening: Vec<Event> = may(args, &taken)?.into_iter().collect();
+    let semantics = taken.scheduler.state().semantics;
+    taken.announce()?;
     if let Some(folder) = &lab {
         in_lab::enter_again(folder, &taken.dir.sources().map_err(Failure::from)?)?;
     }
-    let mut opening = std::mem::take(&mut taken.announcements);
     let mut notes = Vec::new();
-    let mut amended = None;
-    if let Some(file) = &args.amend {
-        let event = amend_with(&mut taken, file, &resolved, &connectors, &mut notes, &mut amended)?;
-        opening.push(event);
-    } else if let Some(note) = changed_on_disk(&taken, &resolved) {
-        notes.push(note);
+    if semantics < SEMANTICS {
+        notes.push(format!(
+            "the run was begun by an older version (events {semantics}); from here on the rules of {SEMANTICS} hold"
+        ));
     }
+    let amendment = match &args.amend {
+        Some(file) => {
+            let amendment = amend::prepare(&taken.scheduler, file, &resolved, &connectors, &common::me())?;
+            notes.extend(amendment.changes.iter().map(|change| format!("plan: {change}")));
+            Some(amendment)
+        }
+        None => {
+            notes.extend(changed_on_disk(&taken, &resolved));
+            None
+        }
+    };
     for (what, by) in [("pause", &taken.scheduler.state().paused), ("end", &taken.scheduler.state().stopped)] {
         if let Some((by, reason)) = by {
             eprintln!("note: this lifts the {what} that {} ordered: {reason}", by.name);
         }
     }
-    let after = amended.as_ref().unwrap_or(&taken.scheduler).state();
+    let after = amendment.as_ref().map_or(&taken.scheduler, |amendment| &amendment.after).state();
     let choices = Choices {
         until: args.until.as_deref().map(|id| run::checkpoint(&after.plan, id)).transpose()?,
         exclude: args.exclude.clone(),
         window_override: args.override_window.clone(),
         go: args.show.go,
+        ..Choices::default()
     };
     let page = super::screen::page();
     if args.show.format == common::Format::Text {
         outln!("{}", card::resume(after, &notes, common::now(), &page));
     }
-    confirm(args)?;
-    let registry: Arc<dyn Registry> = Arc::new(connectors);
+    let registry: Arc<dyn Registry> = Arc::new(connectors.clone());
     let desk = Desk {
         run: Arc::from(id.as_str()),
         folder: Arc::from(after.plan.folder.as_path()),
@@ -149,6 +183,20 @@ pub fn resume(args: &Args) -> Result {
     for warning in &ready.warnings {
         messages::warn(warning);
     }
+    if let Some(amendment) = &amendment {
+        // What a changed step would act upon is held against the rehearsal again, and shown before anybody accepts it.
+        rehearsed::compare(&args.runs, &after.plan, &ready.pins, &connectors)?;
+        for line in amendment.live(&ready.pins, &registry, &desk)? {
+            eprintln!("changed: {line}");
+        }
+    }
+    confirm(args)?;
+    let mut amended = None;
+    if let Some(amendment) = &amendment {
+        let (event, plan) = amendment.accept(&taken.dir, common::me())?;
+        opening.push(event);
+        amended = Some(plan);
+    }
     opening.push(Event::RunResumed { by: common::me(), choices });
     opening.extend(ready.pins);
     logging::start(&args.log, taken.dir.path());
@@ -156,7 +204,7 @@ pub fn resume(args: &Args) -> Result {
         dir: taken.dir,
         journal: taken.journal,
         scheduler: taken.scheduler,
-        amended: amended.map(|scheduler| Arc::clone(&scheduler.state().plan)),
+        amended,
         opening,
         registry,
         rehearsal: false,
@@ -164,39 +212,29 @@ pub fn resume(args: &Args) -> Result {
     engine::drive(session, &args.show)
 }
 
-/// Loads and checks the new plan, and stores its texts.
-fn amend_with(
-    taken: &mut Taken,
-    file: &std::path::Path,
-    resolved: &Resolved,
-    connectors: &Connectors,
-    notes: &mut Vec<String>,
-    amended: &mut Option<Scheduler>,
-) -> anyhow::Result<Event> {
-    let inputs = Inputs { texts: None, ..resolved.inputs(Vec::new()) };
-    let mut loaded = common::load_plan(file, &inputs, connectors)?;
-    if resolved.lab.is_some() {
-        in_lab::adapt(&mut loaded.plan);
+/// Whether whoever types this may: to amend, to take over, or to lift what a person ordered is for those who may decide. A
+/// holder may go past that in an emergency; that is the record which is owed first.
+fn may(args: &Args, taken: &Taken) -> anyhow::Result<Option<Event>> {
+    let state = taken.scheduler.state();
+    let decides = args.amend.is_some() || taken.take_over || state.stopped.is_some() || is_paused_by_a_person(state);
+    let Err(rule) = decide::may_operate(state, &common::here()) else { return Ok(None) };
+    match &args.emergency {
+        _ if !decides => Ok(None),
+        Some(reason) => Ok(Some(Event::RuleOverridden { step: None, rule, by: common::me(), reason: reason.clone() })),
+        None => Err(Failure::new(Exit::Refused, rule)
+            .detail("to amend, to take over or to lift a pause or an end is for those who may decide about the run")
+            .hint("in an emergency a holder may go past that with `--emergency REASON`; nothing was started")
+            .into()),
     }
-    let event = amend::amend(taken.scheduler.state(), &loaded.plan, common::me())?;
-    if let Event::PlanAmended { changes, .. } = &event {
-        notes.extend(changes.iter().map(|change| format!("plan: {change}")));
-    }
-    amend::store(
-        &taken.dir,
-        Resolved { lab: resolved.lab.clone(), ..Resolved::of(file, &inputs, &loaded.plan)? },
-        loaded.sources,
-        &loaded.plan,
-    )?;
-    let mut scheduler = taken.scheduler.clone();
-    scheduler.rebind(Arc::new(loaded.plan));
-    *amended = Some(scheduler);
-    Ok(event)
+}
+
+fn is_paused_by_a_person(state: &RunState) -> bool {
+    state.paused.as_ref().is_some_and(|(by, _)| !matches!(by.name.as_str(), "signal" | "clock"))
 }
 
 /// Whether the files that the plan was made of say something else by now than the run's own copies.
 fn changed_on_disk(taken: &Taken, resolved: &Resolved) -> Option<String> {
-    if amend::is_stored(&taken.dir, &taken.scheduler.state().plan.sha256) {
+    if taken.scheduler.state().is_amended {
         return None;
     }
     let changed = |(path, text): &(PathBuf, String)| std::fs::read_to_string(path).is_ok_and(|now| now != *text);

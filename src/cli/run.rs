@@ -127,6 +127,7 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, kind: Kind) -
         semantics: SEMANTICS,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         plan: plan.sha256.clone(),
+        whole: plan.whole.clone(),
         fingerprints: fingerprints(&plan),
         choices,
         by: common::me(),

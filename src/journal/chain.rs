@@ -68,6 +68,8 @@ struct Envelope<'a> {
     epoch: u32,
     prev: &'a str,
     at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    letter: Option<&'a str>,
     event: &'a Event,
 }
 
@@ -103,11 +105,19 @@ impl Chain {
     ///
     /// # Errors
     /// It is too long; chain and buffer are as before.
-    pub fn extend(&mut self, epoch: u32, at: Timestamp, event: &Event, buffer: &mut Vec<u8>) -> Result<Record, EncodeError> {
+    pub fn extend(
+        &mut self,
+        epoch: u32,
+        at: Timestamp,
+        letter: Option<&str>,
+        event: &Event,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Record, EncodeError> {
         let seq = self.seq + 1;
         let prev = text(&self.hash);
-        let frame = frame::encode(buffer, |b| serde_json::to_writer(b, &Envelope { seq, epoch, prev, at, event }))?;
-        let record = Record { seq, epoch, prev: prev.to_owned(), at, event: event.clone() };
+        let frame = frame::encode(buffer, |b| serde_json::to_writer(b, &Envelope { seq, epoch, prev, at, letter, event }))?;
+        let letter = letter.map(str::to_owned);
+        let record = Record { seq, epoch, prev: prev.to_owned(), at, letter, event: event.clone() };
         *self = Chain { seq, epoch, hash: hash(&buffer[frame]) };
         Ok(record)
     }

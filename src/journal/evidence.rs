@@ -23,6 +23,11 @@ impl EvidenceStore {
         EvidenceStore { dir: run_dir.join(NAME), shared }
     }
 
+    /// The same in another folder.
+    pub(super) fn at(dir: PathBuf, shared: bool) -> Self {
+        EvidenceStore { dir, shared }
+    }
+
     /// The folder that holds it.
     #[must_use]
     pub fn dir(&self) -> &Path {

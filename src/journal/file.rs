@@ -14,6 +14,7 @@ use super::head::{Head, Mark};
 use super::lock::Lock;
 use super::os;
 use super::read::NAME;
+use super::run_dir::check_space;
 use crate::run::event::{Event, Holder, Record};
 use crate::run::journal::{Journal, JournalError};
 use crate::time::Timestamp;
@@ -56,7 +57,7 @@ impl FileJournal {
         let file = os::open_append(&path)?;
         let mut chain = Chain::start();
         let mut buffer = Vec::new();
-        let records: Result<Vec<Record>, _> = first.iter().map(|event| chain.extend(1, at, event, &mut buffer)).collect();
+        let records: Result<Vec<Record>, _> = first.iter().map(|event| chain.extend(1, at, None, event, &mut buffer)).collect();
         let records = records.map_err(io::Error::other)?;
         (&file).write_all(&buffer)?;
         file.sync_all()?;
@@ -196,10 +197,10 @@ fn sorted(error: &io::Error, doing: &str) -> JournalError {
 }
 
 impl Journal for FileJournal {
-    fn append(&mut self, at: Timestamp, event: &Event) -> Result<Record, JournalError> {
+    fn append(&mut self, at: Timestamp, letter: Option<&str>, event: &Event) -> Result<Record, JournalError> {
         self.sound()?;
         let before = (self.chain.clone(), self.buffer.len());
-        let record = match self.chain.extend(self.epoch, at, event, &mut self.buffer) {
+        let record = match self.chain.extend(self.epoch, at, letter, event, &mut self.buffer) {
             Ok(record) => record,
             Err(error) => return Err(self.poisoned(JournalError::Failed(error.to_string()))),
         };
@@ -227,5 +228,10 @@ impl Journal for FileJournal {
         self.head.publish(&Mark::of(&self.chain)).map_err(|error| self.poisoned(sorted(&error, "publish the watermark")))?;
         self.published = self.synced;
         Ok(())
+    }
+
+    fn has_room(&self) -> Result<(), JournalError> {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        check_space(dir).map_err(|error| JournalError::NoSpace(error.to_string()))
     }
 }

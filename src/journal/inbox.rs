@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::os;
 
 use crate::run::event::Person;
+pub use crate::run::letters::Answer;
+use crate::run::letters::{Letter as Order1, Letters, Sender};
 use crate::run::order::Order;
 use crate::time::Timestamp;
 
@@ -30,25 +32,6 @@ pub const REJECTED: &str = "inbox/rejected";
 pub const LIMIT: u64 = 64 << 10;
 /// How often a poster looks for the answer.
 const POLL: Duration = Duration::from_millis(20);
-
-/// What became of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// It was carried out, or counts from now on.
-    Recorded {
-        /// The record that holds it.
-        seq: u64,
-        /// What else there is to say, such as why a vote does not count.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        note: Option<String>,
-    },
-    /// It was not.
-    Refused {
-        /// Why.
-        reason: String,
-    },
-}
 
 /// The file's content.
 #[derive(Debug, Serialize, Deserialize)]
@@ -236,6 +219,17 @@ impl Inbox {
         let draft = self.run_dir.join(DONE).join(format!(".{id}.{:016x}", os::random()));
         os::write_new(&draft, self.shared, &serde_json::to_vec(answer)?)?;
         fs::rename(&draft, answer_path(&self.run_dir, id))
+    }
+}
+
+impl Letters for Inbox {
+    fn take(&mut self) -> Vec<Order1> {
+        let taken = Inbox::take(self).unwrap_or_default();
+        taken.into_iter().map(|t| Order1 { id: t.id, order: t.order, from: Sender { person: t.by, holds: true } }).collect()
+    }
+
+    fn answer(&mut self, id: &str, answer: &Answer) -> bool {
+        Inbox::answer(self, id, answer).is_ok()
     }
 }
 

@@ -19,7 +19,7 @@ use super::lock::Lock;
 use super::os;
 use super::read::{Frames, NAME, Next};
 use crate::error::{Exit, Failure};
-use crate::run::event::{Event, Holder, Record, SEMANTICS};
+use crate::run::event::{Event, Holder, OLDEST_SEMANTICS, Record, SEMANTICS};
 
 /// The longest torn tail: one write.
 const MAX_TAIL: u64 = (MAX_BATCH + OVERHEAD) as u64;
@@ -81,7 +81,10 @@ pub enum OpenError {
         found: String,
     },
     /// The journal was written by a version for which events mean something else.
-    #[error("{}: the journal's events are of version {found}; this program knows version {SEMANTICS}", .path.display())]
+    #[error(
+        "{}: the journal's events are of version {found}; this program knows versions {OLDEST_SEMANTICS} to {SEMANTICS}",
+        .path.display()
+    )]
     OtherSemantics {
         /// The file.
         path: PathBuf,
@@ -251,7 +254,7 @@ fn scan(dir: &Path, path: &Path, file: &mut File, slots: &Slots, each: &mut dyn 
         }
         match &record.event {
             Event::RunStarted { run: id, semantics, .. } if record.seq == 1 => {
-                if *semantics != SEMANTICS {
+                if !(OLDEST_SEMANTICS..=SEMANTICS).contains(semantics) {
                     return Err(OpenError::OtherSemantics { path: path.to_owned(), found: *semantics });
                 }
                 run = Some(id.clone());

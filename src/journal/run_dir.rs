@@ -427,6 +427,12 @@ impl RunDir {
         EvidenceStore::of(&self.path, self.shared)
     }
 
+    /// Where amendments of the plan are kept, named by what they hold; among the other texts that the run is made of.
+    #[must_use]
+    pub fn amendments(&self) -> EvidenceStore {
+        EvidenceStore::at(self.path.join(SOURCES), self.shared)
+    }
+
     /// Where attempts keep the output of what they start.
     #[must_use]
     pub fn output(&self) -> PathBuf {

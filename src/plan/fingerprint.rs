@@ -43,6 +43,10 @@ impl Fingerprints {
             }
             self.close(b'}');
         }
+        if let Some(in_doubt) = step.in_doubt {
+            self.key("in_doubt");
+            let _ = serde_json::to_writer(&mut self.text, &in_doubt);
+        }
         if let Some((name, value)) = &step.item {
             self.key("item");
             self.value(value);
@@ -154,7 +158,8 @@ impl Fingerprints {
             Work::Gate(gate) => {
                 self.key("gate");
                 let expires = gate.expires.map(crate::time::Span::as_millis);
-                let whole = (&gate.ask, &gate.approvers, gate.quorum, gate.not_initiator, expires);
+                let valid_for = gate.valid_for.map(crate::time::Span::as_millis);
+                let whole = (&gate.ask, &gate.approvers, gate.quorum, gate.not_initiator, expires, valid_for);
                 let _ = serde_json::to_writer(&mut self.text, &whole);
             }
             Work::Manual(manual) => {

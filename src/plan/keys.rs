@@ -136,6 +136,8 @@ table! {
 pub static ON_FAILURE: &[&str] = &["stop", "ask", "continue", "rollback"];
 /// Effect classes.
 pub static EFFECTS: &[&str] = &["read", "ensure", "cas", "keyed", "once", "opaque"];
+/// What may follow for an attempt in doubt that was not done.
+pub static IN_DOUBT: &[&str] = &["ask", "repeat"];
 /// Where an output may come from.
 pub static STREAMS: &[&str] = &["stdout", "stderr", "exit"];
 /// Types of outputs and evidence.
@@ -160,6 +162,7 @@ table! {
         Probe "probe" false Shape::Map(PROBE), "A read-only look whether the effect is there (generic actions).";
         Effect "effect" false Shape::Word(EFFECTS), "How the effect behaves when repeated (generic actions); `opaque` unless given.";
         Destructive "destructive" false Shape::Bool, "Whether it destroys something (generic actions).";
+        InDoubt "in_doubt" false Shape::Word(IN_DOUBT), "What follows where a look says twice that an attempt in doubt was not done: a person is asked, or it is repeated.";
         Outputs "outputs" false Shape::Either(&Shape::Texts, &Shape::Named(&Shape::Map(OUTPUT))), "What later steps may use.";
         Estimate "estimate" false Shape::Map(ESTIMATE), "How long it takes.";
         OnFailure "on_failure" false Shape::Word(ON_FAILURE), "What a failure means for the rest.";
@@ -258,6 +261,7 @@ table! {
         Quorum "quorum" false Shape::Count, "How many different people must say go; 1 unless given.";
         NotInitiator "not_initiator" false Shape::Bool, "Whether the person who started the run may not vote.";
         Expires "expires" false Shape::Duration, "How long the question stands. Expiry is never a yes.";
+        ValidFor "valid_for" false Shape::Duration, "How long after the go the first step behind the gate may start; until `expires` unless given.";
     }
 }
 

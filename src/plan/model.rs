@@ -139,6 +139,10 @@ pub struct Step {
     pub retry: Retry,
     /// What a failure means for the rest.
     pub on_failure: OnFailure,
+    /// What the author says of an attempt in doubt that was not done; `None` leaves it to the effect class.
+    pub in_doubt: Option<InDoubt>,
+    /// How far two looks must be apart that agree about an attempt in doubt: the time in which a change is seen everywhere.
+    pub stable_for: Span,
     /// How an observation or result gives the step's outputs.
     pub outputs: Arc<[Output]>,
     /// The author's estimate.
@@ -325,6 +329,8 @@ pub struct Gate {
     pub not_initiator: bool,
     /// How long the question stands. Expiry is never a yes.
     pub expires: Option<Span>,
+    /// How long a go is valid until the first intent behind the gate; `None`: until the question would have lapsed.
+    pub valid_for: Option<Span>,
 }
 
 /// Work that a person does.
@@ -364,6 +370,16 @@ pub struct Retry {
     pub backoff: f64,
     /// The longest wait.
     pub max_interval: Span,
+}
+
+/// What follows for an attempt in doubt of which a look says, twice, that it was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InDoubt {
+    /// A person decides.
+    Ask,
+    /// It is repeated.
+    Repeat,
 }
 
 /// What a failure means for the rest of the run.
@@ -448,4 +464,30 @@ pub struct Targets {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Every secret the file refers to, with the place that names it.
     pub secrets: Vec<(String, SecretRef)>,
+}
+
+impl Targets {
+    /// The targets that a call names, with their entries: every text among its arguments that is the name of one. What is
+    /// named inside a longer text, such as a script, is not seen.
+    #[must_use]
+    pub fn named_in(&self, with: &Value) -> BTreeMap<&str, &Value> {
+        let mut found = BTreeMap::new();
+        self.collect(with, &mut found);
+        found
+    }
+
+    fn collect<'t>(&'t self, value: &Value, found: &mut BTreeMap<&'t str, &'t Value>) {
+        match value {
+            Value::String(text) => {
+                if let Some((name, kind)) = self.names.get_key_value(text.as_str())
+                    && let Some(entry) = self.value.get(kind).and_then(|entries| entries.get(name))
+                {
+                    found.insert(name, entry);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.collect(item, found)),
+            Value::Object(map) => map.values().for_each(|item| self.collect(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
 }

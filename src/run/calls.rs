@@ -1,5 +1,6 @@
 //! From a step to the calls that a connector gets, and from what it saw to what that means. Pure.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,11 +8,11 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::connector::{Call, Observation, Sent};
-use super::event::{ConditionSeen, Holding};
+use super::event::{ConditionSeen, Holding, SentCall};
 use super::scope;
 use super::state::RunState;
 use crate::plan::expr::{self, ExprError};
-use crate::plan::{self, Holds, Probe, StepIx, Verdict, Work};
+use crate::plan::{self, Holds, Probe, StepIx, Targets, Verdict, Work};
 use crate::time::{Span, Timestamp};
 
 /// How long a probe may take if nothing else is said.
@@ -49,6 +50,25 @@ impl Desk {
         Ok(call)
     }
 
+    /// The call of the latest attempt as it was made, to find out what became of it: what the intent holds, and not what plan
+    /// and targets say by now.
+    ///
+    /// # Errors
+    /// An argument has no value (only of an intent that an older version recorded without its call).
+    pub fn sent(&self, state: &RunState, ix: StepIx, attempt: u32, now: Timestamp) -> Result<Call, ExprError> {
+        let facts = state.facts(ix);
+        let Some(sent) = &facts.call else {
+            let mut call = self.action(state, ix, attempt, now)?;
+            call.sent = sender(state, ix, now);
+            return Ok(call);
+        };
+        let mut call = self.resolved(state, ix, attempt, (&sent.uses, sent.with.clone()), "");
+        call.timeout = state.plan.step(ix).timeout;
+        call.sent = sender(state, ix, now);
+        call.targets = as_sent(&state.plan.targets, &sent.targets);
+        Ok(call)
+    }
+
     /// The call of a probe; `tag` tells its files from those of the attempt.
     ///
     /// # Errors
@@ -60,17 +80,21 @@ impl Desk {
     }
 
     fn call(&self, state: &RunState, ix: StepIx, attempt: u32, call: &plan::Call, tag: &str) -> Result<Call, ExprError> {
-        let step = state.plan.step(ix);
         let with = match scope::of_step(state, ix, None, |scope| expr::render(&call.with, scope))? {
             Value::Object(with) => with,
             Value::Null => Map::new(),
             other => return Err(ExprError::Failed(format!("`with` is {other}, not a map"))),
         };
-        Ok(Call {
+        Ok(self.resolved(state, ix, attempt, (&call.uses, with), tag))
+    }
+
+    fn resolved(&self, state: &RunState, ix: StepIx, attempt: u32, (uses, with): (&str, Map<String, Value>), tag: &str) -> Call {
+        let step = state.plan.step(ix);
+        Call {
             run: Arc::clone(&self.run),
             step: step.id.clone(),
             attempt,
-            uses: call.uses.clone(),
+            uses: uses.to_owned(),
             with,
             outputs: Arc::clone(&step.outputs),
             identity: state.facts(ix).identity.clone(),
@@ -85,8 +109,41 @@ impl Desk {
             probed: step.is_probed(),
             assumed: state.rests_on_described(ix),
             sent: Sent::default(),
-        })
+        }
     }
+}
+
+/// A call as its intent holds it. Secrets are still references in it, and stay so.
+#[must_use]
+pub fn as_recorded(call: &Call) -> SentCall {
+    let with = Value::Object(call.with.clone());
+    let targets = call.targets.named_in(&with).into_iter().map(|(name, entry)| (name.to_owned(), entry.clone())).collect();
+    SentCall { uses: call.uses.clone(), with: call.with.clone(), targets }
+}
+
+/// What is known of the process that sent the latest attempt.
+fn sender(state: &RunState, ix: StepIx, now: Timestamp) -> Sent {
+    let started = state.facts(ix).started.filter(|at| *at <= now);
+    Sent { dead: state.sender_is_dead(ix), ago: started.map(|at| now.since(at)) }
+}
+
+/// The targets as they were when an attempt was made.
+fn as_sent(targets: &Arc<Targets>, sent: &BTreeMap<String, Value>) -> Arc<Targets> {
+    let changed = |targets: &Targets| {
+        let entry = |name: &String| targets.value.get(targets.names.get(name)?)?.get(name);
+        sent.iter().any(|(name, was)| entry(name) != Some(was))
+    };
+    if !changed(targets) {
+        return Arc::clone(targets);
+    }
+    let mut then = (**targets).clone();
+    for (name, was) in sent {
+        let kind = then.names.get(name).cloned().unwrap_or_else(|| "hosts".to_owned());
+        if let Some(Value::Object(entries)) = then.value.get_mut(&kind) {
+            entries.insert(name.clone(), was.clone());
+        }
+    }
+    Arc::new(then)
 }
 
 /// A file name for a step's id, another one for every id on every file system. `stop[gc01]` becomes `stop_gc01_~…`.

@@ -8,8 +8,13 @@ use serde_json::{Map, Value};
 use crate::plan::{StepId, Verdict};
 use crate::time::Timestamp;
 
-/// The version of the meaning of events. A journal of another version is refused unless a migration is declared.
-pub const SEMANTICS: u32 = 1;
+/// The version of the meaning of events that this program writes.
+///
+/// - 1: a skipped step let those that need it start, whatever it needed itself; a vote was for a question's text.
+/// - 2: order and votes as `docs/engine.md` has them.
+pub const SEMANTICS: u32 = 2;
+/// The oldest version that is still read, and gone on with: `SemanticsRaised` says from which record on the new rules hold.
+pub const OLDEST_SEMANTICS: u32 = 1;
 
 /// One record of the journal: the envelope and the event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +27,9 @@ pub struct Record {
     pub prev: String,
     /// The wall clock when it was appended.
     pub at: Timestamp,
+    /// The letter that this record answers, if it came by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letter: Option<String>,
     /// What happened.
     pub event: Event,
 }
@@ -87,6 +95,18 @@ pub type Identity = BTreeMap<String, String>;
 /// The key of an [`Identity`] that names the server which was asked. All further looks and effects of the step go
 /// there; it says nothing of what the object is.
 pub const VIA: &str = "dc";
+
+/// The call of an attempt as it was made: what an intent stands for, whatever plan and targets say later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SentCall {
+    /// The action.
+    pub uses: String,
+    /// Its arguments with every expression resolved; secrets as references.
+    pub with: Map<String, Value>,
+    /// The entries of the targets that it names; secrets as references.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, Value>,
+}
 
 /// A file under `evidence/`, named by its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -248,6 +268,9 @@ pub enum Event {
         version: String,
         /// SHA-256 of the plan's text.
         plan: String,
+        /// [`crate::plan::Plan::whole`]: SHA-256 of the plan as it was resolved, targets and parameters included.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        whole: String,
         /// Fingerprint per step.
         fingerprints: BTreeMap<StepId, String>,
         /// Command-line choices.
@@ -262,6 +285,15 @@ pub enum Event {
         /// True if another host or a living holder was overridden by a typed order.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         take_over: bool,
+    },
+    /// From here on events mean what they mean to a newer version, which has taken the run over from an older one.
+    SemanticsRaised {
+        /// The version so far.
+        from: u32,
+        /// The version from now on.
+        to: u32,
+        /// The version of the program that goes on.
+        version: String,
     },
     /// The run goes on after an interruption. Failed steps ask again; a stop or a reached `--until` is lifted.
     RunResumed {
@@ -292,6 +324,12 @@ pub enum Event {
     PlanAmended {
         /// SHA-256 of the new text.
         plan: String,
+        /// [`crate::plan::Plan::whole`] of the new plan: what a person accepted, and what identifies the amendment.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        whole: String,
+        /// The file with the new texts and how they were loaded; durable before this record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stored: Option<EvidenceRef>,
         /// Fingerprint per step of the new plan.
         fingerprints: BTreeMap<StepId, String>,
         /// What differs, for people.
@@ -323,6 +361,9 @@ pub enum Event {
         conditions: Vec<ConditionSeen>,
         /// True if the attempt it is about can no longer act. If neither this nor `running`, nobody can tell.
         quiesced: bool,
+        /// With `quiesced`: nothing proves that it is gone, but the time within which it could act is over.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        time_is_over: bool,
         /// True if the attempt it is about was seen to act still.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         running: bool,
@@ -345,6 +386,9 @@ pub enum Event {
         /// By what the attempt can be found again where it runs, such as the id of a remote shell.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         handle: Option<String>,
+        /// The call itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<Box<SentCall>>,
     },
     /// The attempt's end as this process saw it.
     AttemptFinished {
@@ -410,11 +454,23 @@ pub enum Event {
         step: StepId,
         /// What is asked, expressions resolved.
         ask: String,
-        /// Pinned identities of the steps behind it, and their hash in each vote.
+        /// What a go lets through until the next gates, a line per step, for people.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         behind: Vec<String>,
-        /// SHA-256 over question and identities.
+        /// SHA-256 over the run, the nonce, the question, the rules and everything behind it: what a vote is for.
         binding: String,
+        /// The question's own name: no other question, of this run or another one, has it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        nonce: String,
+        /// SHA-256 over who may answer: approvers with their accounts, quorum, `not_initiator`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        rules: String,
+        /// SHA-256 per step behind it, so that it can be said what has changed since.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        matter: BTreeMap<StepId, String>,
+        /// Why it is asked again, if it was asked before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
         /// When the question lapses.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires: Option<Timestamp>,
@@ -431,6 +487,9 @@ pub enum Event {
         reason: String,
         /// The `binding` that was shown.
         binding: String,
+        /// The question's nonce.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        nonce: String,
         /// Whether the vote counts, and if not, why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         not_counted: Option<String>,
@@ -439,6 +498,13 @@ pub enum Event {
     GateOpened {
         /// The gate.
         step: StepId,
+    },
+    /// The go of an opened gate no longer holds; the gate is asked anew.
+    GoLapsed {
+        /// The gate.
+        step: StepId,
+        /// Why.
+        reason: String,
     },
     /// Somebody entitled said no-go.
     GateRefused {
@@ -485,6 +551,52 @@ pub enum Event {
         /// Who.
         by: Person,
         /// Why.
+        reason: String,
+    },
+    /// A holder went past a rule about who may decide, in an emergency. Stands before the record that it allowed.
+    RuleOverridden {
+        /// The step, if it was about one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepId>,
+        /// The rule, in words.
+        rule: String,
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// A letter was refused and cannot be removed from the inbox; it means nothing if it is found again.
+    LetterRefused {
+        /// Who sent it.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// The window is shut and steps are left. Before the point of no return nothing starts and a person is asked; after it
+    /// the window holds nothing.
+    WindowClosed {
+        /// True if the point of no return had started.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        overrun: bool,
+    },
+    /// A person decided about the window: until when, or until which checkpoint it holds nothing.
+    WindowExtended {
+        /// The last instant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// What this checkpoint needs still starts; the run ends there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<StepId>,
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// A person says that the machines that held the run before are off: nothing that ran on them acts any more.
+    OldHostOff {
+        /// Who.
+        by: Person,
+        /// How they know.
         reason: String,
     },
     /// A person wrote something down.
@@ -546,6 +658,7 @@ impl Event {
         match self {
             Event::RunStarted { .. } => "run_started",
             Event::LockTaken { .. } => "lock_taken",
+            Event::SemanticsRaised { .. } => "semantics_raised",
             Event::RunResumed { .. } => "run_resumed",
             Event::RunPaused { .. } => "run_paused",
             Event::RunContinued { .. } => "run_continued",
@@ -564,11 +677,17 @@ impl Event {
             Event::GateAsked { .. } => "gate_asked",
             Event::VoteCast { .. } => "vote_cast",
             Event::GateOpened { .. } => "gate_opened",
+            Event::GoLapsed { .. } => "go_lapsed",
             Event::GateRefused { .. } => "gate_refused",
             Event::GateExpired { .. } => "gate_expired",
             Event::ManualAsked { .. } => "manual_asked",
             Event::ManualAnswered { .. } => "manual_answered",
             Event::Decided { .. } => "decided",
+            Event::RuleOverridden { .. } => "rule_overridden",
+            Event::LetterRefused { .. } => "letter_refused",
+            Event::WindowClosed { .. } => "window_closed",
+            Event::WindowExtended { .. } => "window_extended",
+            Event::OldHostOff { .. } => "old_host_off",
             Event::Noted { .. } => "noted",
             Event::EvidenceStored { .. } => "evidence_stored",
             Event::CheckpointReached { .. } => "checkpoint_reached",
@@ -595,15 +714,21 @@ impl Event {
             | Event::GateAsked { step, .. }
             | Event::VoteCast { step, .. }
             | Event::GateOpened { step }
+            | Event::GoLapsed { step, .. }
             | Event::GateRefused { step, .. }
             | Event::GateExpired { step }
             | Event::ManualAsked { step, .. }
             | Event::ManualAnswered { step, .. }
             | Event::EvidenceStored { step, .. }
             | Event::CheckpointReached { step } => Some(step),
-            Event::Decided { step, .. } => step.as_ref(),
+            Event::Decided { step, .. } | Event::RuleOverridden { step, .. } => step.as_ref(),
             Event::RunStarted { .. }
             | Event::LockTaken { .. }
+            | Event::SemanticsRaised { .. }
+            | Event::LetterRefused { .. }
+            | Event::WindowClosed { .. }
+            | Event::WindowExtended { .. }
+            | Event::OldHostOff { .. }
             | Event::RunResumed { .. }
             | Event::RunPaused { .. }
             | Event::RunContinued { .. }

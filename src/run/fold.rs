@@ -1,11 +1,14 @@
 //! The fold: how each event changes what is known. Total: an event that cannot be is reported, never a panic.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::{Decision, Event, Holding, How, Mode, Outcome, Person, Phase, Record};
-use super::state::{GateState, LastProbe, ManualState, RunState, StepFacts, StepState};
-use crate::plan::action::Effect;
+use super::doubt::{self, Follows, Row};
+use super::event::{Decision, Event, Holding, How, Mode, Outcome, Outputs, Person, Phase, Record, SEMANTICS};
+use super::gates::{self, Governed};
+use super::index::step_ix;
+use super::letters::Answer;
+use super::state::{GateState, LastProbe, ManualState, Question, RunState, StepFacts, StepState};
 use crate::plan::{OnFailure, Plan, StepId, StepIx, Verdict, Work};
 
 /// A record that cannot follow from those before it: damage, or a journal of another plan.
@@ -27,26 +30,40 @@ impl RunState {
         let mut state = RunState {
             run: String::new(),
             mode: Mode::Execute,
+            semantics: SEMANTICS,
             initiator: None,
+            on_duty: None,
             choices: super::event::Choices::default(),
             started: None,
             seq: 0,
             last_at: None,
             epoch: 0,
             holder: None,
+            took_over: 0,
+            hosts_off: 0,
+            letters: BTreeMap::new(),
             steps: vec![StepState::Pending; count],
             facts: vec![StepFacts::default(); count],
             paused: None,
             stopped: None,
             ending: None,
             past_no_return: false,
+            window_closed: false,
+            overrun: None,
+            window_until: None,
+            window_waived_for: None,
+            is_amended: false,
             notes: Vec::new(),
+            overrides: Vec::new(),
             ready: super::ready::Ready::default(),
             open: BTreeSet::new(),
             excluded: BTreeSet::new(),
             wanted: None,
             missing,
+            through: vec![false; count],
             satisfied: 0,
+            governed: Governed::of(&plan),
+            live_gates: BTreeSet::new(),
             failed: BTreeSet::new(),
             doubtful: BTreeSet::new(),
             plan,
@@ -54,43 +71,6 @@ impl RunState {
         for at in 0..count {
             state.place(step_ix(at));
         }
-        state
-    }
-
-    /// The same knowledge, about another plan: states are carried over by id. New steps are pending.
-    #[must_use]
-    pub fn rebind(&self, plan: Arc<Plan>) -> Self {
-        let mut state = RunState::new(plan);
-        let old = self;
-        state.run.clone_from(&old.run);
-        state.mode = old.mode;
-        state.initiator.clone_from(&old.initiator);
-        state.choices = old.choices.clone();
-        state.started = old.started;
-        state.seq = old.seq;
-        state.last_at = old.last_at;
-        state.epoch = old.epoch;
-        state.holder.clone_from(&old.holder);
-        state.paused.clone_from(&old.paused);
-        state.stopped.clone_from(&old.stopped);
-        state.ending = old.ending;
-        state.past_no_return = old.past_no_return;
-        state.notes.clone_from(&old.notes);
-        for at in 0..state.steps.len() {
-            let ix = step_ix(at);
-            if let Some(was) = old.plan.find(state.plan.step(ix).id.as_str()) {
-                let changed = old.plan.step(was).fingerprint != state.plan.step(ix).fingerprint;
-                let is_action = matches!(old.plan.step(was).work, Work::Action(_));
-                let failed = matches!(old.steps[was.at()], StepState::Failed { .. }) && old.facts[was.at()].attempts == 0;
-                if changed && is_action && failed {
-                    // It failed as the old plan had it; as the new one has it, it has not begun.
-                    continue;
-                }
-                state.facts[at] = old.facts[was.at()].clone();
-                state.set(ix, old.steps[was.at()].clone());
-            }
-        }
-        state.choose();
         state
     }
 
@@ -110,6 +90,9 @@ impl RunState {
         self.seq = record.seq;
         self.epoch = record.epoch;
         self.last_at = Some(record.at);
+        if let Some(letter) = &record.letter {
+            self.letters.insert(letter.clone(), answer_of(record));
+        }
         Ok(())
     }
 
@@ -126,22 +109,33 @@ impl RunState {
             }
         }
         match (&record.event, ix) {
-            (Event::RunStarted { run, mode, choices, by, .. }, _) => {
+            (Event::RunStarted { run, mode, semantics, choices, by, .. }, _) => {
                 if self.started.is_some() {
                     return Err("the run starts a second time".to_owned());
                 }
                 self.run.clone_from(run);
                 self.mode = *mode;
+                self.semantics = *semantics;
+                self.on_duty = Some(by.clone());
                 self.choices = choices.clone();
                 self.initiator = Some(by.clone());
                 self.started = Some(at);
                 self.choose();
             }
-            (Event::LockTaken { holder, .. }, _) => {
+            (Event::LockTaken { holder, take_over }, _) => {
                 self.holder = Some(holder.clone());
+                if *take_over {
+                    self.took_over = record.epoch;
+                }
                 self.forget_looks();
             }
-            (Event::RunResumed { choices, .. }, _) => {
+            (Event::SemanticsRaised { to, .. }, _) => {
+                self.semantics = *to;
+                self.raise();
+            }
+            (Event::RunResumed { by, choices }, _) => {
+                self.on_duty = Some(by.clone());
+                self.window_closed = false;
                 let mut excluded = std::mem::take(&mut self.choices.exclude);
                 excluded.extend(choices.exclude.iter().filter(|name| !excluded.contains(name)).cloned().collect::<Vec<_>>());
                 self.choices = choices.clone();
@@ -167,10 +161,30 @@ impl RunState {
             }
             (Event::RunFinished { ending }, _) => self.ending = Some(*ending),
             (Event::Noted { by, text }, _) => self.notes.push((at, by.clone(), text.clone())),
-            (
-                Event::PlanAmended { .. } | Event::ClockJumped { .. } | Event::Suspended { .. } | Event::TailTruncated { .. },
-                _,
-            ) => {}
+            (Event::RuleOverridden { rule, by, reason, .. }, _) => {
+                self.overrides.push((at, by.clone(), rule.clone(), reason.clone()));
+            }
+            (Event::WindowClosed { overrun: true }, _) => self.overrun = Some(at),
+            (Event::WindowClosed { overrun: false }, _) => self.window_closed = true,
+            (Event::WindowExtended { until, checkpoint, .. }, _) => {
+                self.window_closed = false;
+                self.window_until = self.window_until.max(*until);
+                if let Some(checkpoint) = checkpoint {
+                    self.window_waived_for = Some(checkpoint.clone());
+                    self.choices.until = Some(checkpoint.clone());
+                    self.choose();
+                }
+            }
+            (Event::OldHostOff { .. }, _) => {
+                self.hosts_off = record.epoch;
+                // What could not be told may be told now.
+                for ix in self.doubtful.clone() {
+                    self.facts[ix.at()].doubt_looks = 0;
+                }
+            }
+            (Event::ClockJumped { millis }, _) => self.shift_durations(*millis),
+            (Event::PlanAmended { .. }, _) => self.is_amended = true,
+            (Event::Suspended { .. } | Event::TailTruncated { .. } | Event::LetterRefused { .. }, _) => {}
             (Event::Decided { step: None, decision, by, reason }, _) => match decision {
                 Decision::Stop => self.stopped = Some((by.clone(), reason.clone())),
                 other => return Err(format!("`{other:?}` decides nothing about a run")),
@@ -209,16 +223,17 @@ impl RunState {
         if let Some((attempt, expected)) = attempt.filter(|(attempt, expected)| attempt != expected) {
             return Err(format!("`{}`: attempt {attempt} where attempt {expected} is expected", step.id));
         }
+        // A look may come back after the gate before the step has lapsed: it changes nothing.
+        let looks = matches!(event, Event::ProbeFinished { phase: Phase::Before, .. }) && self.semantics < 2;
         let begins = matches!(
             event,
-            Event::ProbeFinished { phase: Phase::Before, .. }
-                | Event::AttemptStarted { .. }
+            Event::AttemptStarted { .. }
                 | Event::GateAsked { .. }
                 | Event::ManualAsked { .. }
                 | Event::CheckpointReached { .. }
                 | Event::StepNotApplicable { .. }
         );
-        if begins && !self.is_ready(ix) {
+        if (begins || looks) && !self.is_ready(ix) {
             return Err(format!("`{}` starts before what it needs is done", step.id));
         }
         Ok(())
@@ -228,16 +243,27 @@ impl RunState {
         let at = record.at;
         self.fits(ix, event)?;
         match event {
-            Event::IdentityPinned { identity, .. } => self.facts[ix.at()].identity.clone_from(identity),
+            Event::IdentityPinned { identity, .. } => {
+                self.facts[ix.at()].identity.clone_from(identity);
+                self.review_gates();
+            }
             Event::EvidenceStored { .. } | Event::PlanAmended { .. } => {}
-            Event::ProbeFinished { attempt, phase, verdict, seen, conditions, quiesced, running, outputs, .. } => {
+            Event::ProbeFinished {
+                attempt, phase, verdict, seen, conditions, quiesced, time_is_over, running, outputs, ..
+            } => {
                 if *phase == Phase::AtWill {
                     // Nothing follows from it, so it must not stand where decisions look.
                     return Ok(());
                 }
                 let facts = &mut self.facts[ix.at()];
-                facts.last_probe =
-                    Some(LastProbe { verdict: *verdict, seen: seen.clone(), at, quiesced: *quiesced, running: *running });
+                facts.last_probe = Some(LastProbe {
+                    verdict: *verdict,
+                    seen: seen.clone(),
+                    at,
+                    quiesced: *quiesced,
+                    time_is_over: *time_is_over,
+                    running: *running,
+                });
                 if !conditions.is_empty() {
                     facts.conditions.clone_from(conditions);
                 }
@@ -258,16 +284,10 @@ impl RunState {
                     }
                     Phase::Doubt => {
                         facts.doubt_looks += 1;
-                        // In doubt, an opaque effect always goes to a person, whatever a look says.
-                        let opaque = self.plan.step(ix).effect() == Effect::Opaque;
+                        facts.quiet = (*quiesced && !*running).then(|| Row::with(facts.quiet, *verdict, at));
                         self.expect(ix, &["applying", "unsettled", "in doubt"])?;
-                        if *quiesced && *verdict == Some(Verdict::NotDone) {
-                            self.facts[ix.at()].quiet_not_done += 1;
-                        } else if *verdict != Some(Verdict::NotDone) {
-                            self.facts[ix.at()].quiet_not_done = 0;
-                        }
-                        match verdict {
-                            Some(Verdict::Done) if !*running && !opaque => self.set(
+                        match doubt::follows(self.plan.step(ix), &self.facts[ix.at()]) {
+                            Some(Follows::Done) => self.set(
                                 ix,
                                 StepState::Verifying {
                                     attempt: *attempt,
@@ -308,11 +328,12 @@ impl RunState {
                         } else {
                             manual.answered = None;
                             manual.contradicted = Some(seen.clone());
+                            self.facts[ix.at()].asked_by = Some(record.seq);
                         }
                     }
                 }
             }
-            Event::AttemptStarted { attempt, identity, before_image, handle, .. } => {
+            Event::AttemptStarted { attempt, identity, before_image, handle, call, .. } => {
                 self.expect(ix, &["pending", "backoff", "looked"])?;
                 if self.plan.step(ix).point_of_no_return {
                     self.past_no_return = true;
@@ -321,7 +342,10 @@ impl RunState {
                 facts.attempts = *attempt;
                 facts.first_started.get_or_insert(at);
                 facts.started = Some(at);
-                facts.quiet_not_done = 0;
+                facts.quiet = None;
+                facts.looked_outputs = Outputs::new();
+                facts.epoch = record.epoch;
+                facts.call = call.as_deref().cloned().map(Arc::new);
                 facts.unknown_probes = 0;
                 facts.doubt_looks = 0;
                 facts.verify_looks = 0;
@@ -334,6 +358,10 @@ impl RunState {
                 facts.before_image.clone_from(before_image);
                 facts.may_have_acted = true;
                 facts.handle.clone_from(handle);
+                for gate in self.governed.over(ix) {
+                    // The go is used: what it let begin is not stranded half-way.
+                    self.facts[gate.at()].go_until = None;
+                }
                 self.set(ix, StepState::Applying { attempt: *attempt, since: at });
             }
             Event::AttemptFinished { attempt, outcome, .. } => {
@@ -366,7 +394,7 @@ impl RunState {
                 if self.is_satisfied(ix) {
                     return Err(self.wrong(ix, "verified"));
                 }
-                if !self.is_ready(ix) && *how != How::Decided {
+                if !self.is_ready(ix) && *how != How::Decided && !self.has_begun(ix) {
                     return Err(format!("`{}` is verified before what it needs is done", self.plan.step(ix).id));
                 }
                 // Found done or done by hand: it cannot be gone back behind either.
@@ -381,6 +409,7 @@ impl RunState {
                     return Err(self.wrong(ix, "failed"));
                 }
                 let on_failure = self.plan.step(ix).on_failure;
+                self.facts[ix.at()].asked_by = Some(record.seq);
                 self.set(ix, StepState::Failed { reason: reason.clone(), on_failure, at });
             }
             Event::StepInDoubt { reason, .. } => {
@@ -388,12 +417,14 @@ impl RunState {
                 let attempt = self.facts[ix.at()].attempts;
                 // The question stands; it is looked at again after a resume only.
                 self.facts[ix.at()].doubt_looks = self.facts[ix.at()].doubt_looks.max(1);
+                self.facts[ix.at()].asked_by = Some(record.seq);
                 self.set(ix, StepState::InDoubt { attempt, reason: reason.clone(), since: at });
             }
             Event::StepSkipped { by, reason, .. } => {
                 if self.is_satisfied(ix) {
                     return Err(self.wrong(ix, "skipped"));
                 }
+                self.facts[ix.at()].excluded = true;
                 self.set(ix, StepState::Skipped { by: by.clone(), reason: reason.clone() });
             }
             Event::StepNotApplicable { .. } => {
@@ -406,15 +437,30 @@ impl RunState {
                 self.facts[ix.at()].unmet_looks = 0;
                 self.set(ix, StepState::Backoff { until: *until, next_attempt: *attempt, reason: reason.clone() });
             }
-            Event::GateAsked { ask, behind, binding, expires, .. } => {
-                self.expect(ix, &["pending"])?;
-                self.facts[ix.at()].no_go = None;
+            Event::GateAsked { ask, behind, binding, nonce, rules, matter, because, expires, .. } => {
+                self.expect(ix, if self.facts[ix.at()].stale.is_some() { &["pending", "at gate"] } else { &["pending"] })?;
+                let question = Question {
+                    nonce: nonce.clone(),
+                    rules: rules.clone(),
+                    matter: matter.clone(),
+                    unbound: super::gates::unbound(self, ix),
+                    expires: *expires,
+                };
+                let facts = &mut self.facts[ix.at()];
+                facts.no_go = None;
+                facts.stale = None;
+                facts.lapsed = None;
+                facts.asked_by = Some(record.seq);
+                facts.question = Some(Box::new(question));
+                self.live_gates.insert(ix);
                 self.set(
                     ix,
                     StepState::AtGate(GateState {
                         ask: ask.clone(),
                         behind: behind.clone(),
                         binding: binding.clone(),
+                        nonce: nonce.clone(),
+                        because: because.clone(),
                         asked: at,
                         expires: *expires,
                         expired: false,
@@ -422,8 +468,11 @@ impl RunState {
                     }),
                 );
             }
-            Event::VoteCast { by, go, reason, not_counted, .. } => {
+            Event::VoteCast { by, go, reason, nonce, not_counted, .. } => {
                 let StepState::AtGate(gate) = &mut self.steps[ix.at()] else { return Err(self.wrong(ix, "voted on")) };
+                if *go && *nonce != gate.nonce && not_counted.is_none() {
+                    return Err(format!("`{}`: a vote for another question is counted", self.plan.step(ix).id));
+                }
                 if *go && not_counted.is_none() && !gate.votes.contains(by) {
                     gate.votes.push(by.clone());
                 }
@@ -433,20 +482,37 @@ impl RunState {
             }
             Event::GateOpened { .. } => {
                 self.expect(ix, &["at gate"])?;
+                if let Work::Gate(rules) = &self.plan.step(ix).work {
+                    let expires = self.facts[ix.at()].question.as_ref().and_then(|question| question.expires);
+                    self.facts[ix.at()].go_until = gates::go_until(rules, expires, at);
+                }
                 self.set(ix, StepState::Done { how: How::Decided, at });
+            }
+            Event::GoLapsed { reason, .. } => {
+                self.expect(ix, &["done"])?;
+                let facts = &mut self.facts[ix.at()];
+                facts.stale = None;
+                facts.go_until = None;
+                facts.lapsed = Some(reason.clone());
+                self.live_gates.remove(&ix);
+                self.set(ix, StepState::Pending);
             }
             Event::GateRefused { by, reason, .. } => {
                 self.expect(ix, &["at gate"])?;
                 let reason = format!("no-go by {}: {reason}", by.name);
+                self.live_gates.remove(&ix);
+                self.facts[ix.at()].asked_by = Some(record.seq);
                 // A no-go ends the run, whatever the plan says of failures: a person saw something.
                 self.set(ix, StepState::Failed { reason, on_failure: OnFailure::Stop, at });
             }
             Event::GateExpired { .. } => {
                 let StepState::AtGate(gate) = &mut self.steps[ix.at()] else { return Err(self.wrong(ix, "expired")) };
                 gate.expired = true;
+                self.facts[ix.at()].asked_by = Some(record.seq);
             }
             Event::ManualAsked { instructions, .. } => {
                 self.expect(ix, &["pending"])?;
+                self.facts[ix.at()].asked_by = Some(record.seq);
                 let manual = ManualState { instructions: instructions.clone(), asked: at, answered: None, contradicted: None };
                 self.set(ix, StepState::AtManual(manual));
             }
@@ -459,6 +525,7 @@ impl RunState {
                 } else {
                     let reason = format!("{} says it cannot be done: {reason}", by.name);
                     let on_failure = self.plan.step(ix).on_failure;
+                    self.facts[ix.at()].asked_by = Some(record.seq);
                     self.set(ix, StepState::Failed { reason, on_failure, at });
                 }
             }
@@ -469,6 +536,12 @@ impl RunState {
             Event::Decided { decision, by, reason, .. } => self.decide(ix, *decision, by, reason, record)?,
             Event::RunStarted { .. }
             | Event::LockTaken { .. }
+            | Event::SemanticsRaised { .. }
+            | Event::RuleOverridden { .. }
+            | Event::LetterRefused { .. }
+            | Event::WindowClosed { .. }
+            | Event::WindowExtended { .. }
+            | Event::OldHostOff { .. }
             | Event::RunResumed { .. }
             | Event::RunPaused { .. }
             | Event::RunContinued { .. }
@@ -483,7 +556,7 @@ impl RunState {
 
     /// A person's decision; [`super::decide`] says beforehand which are allowed, so that a refusal is told and not recorded.
     fn decide(&mut self, ix: StepIx, decision: Decision, by: &Person, reason: &str, record: &Record) -> Result<(), String> {
-        super::decide::allowed(self, ix, decision)?;
+        super::decide::allowed(self, ix, decision, record.at)?;
         self.facts[ix.at()].decided = Some((by.clone(), reason.to_owned()));
         let text = format!("{} decided: {reason}", by.name);
         match decision {
@@ -504,35 +577,18 @@ impl RunState {
                     self.facts[ix.at()].first_started = None;
                     self.set(ix, StepState::Backoff { until: record.at, next_attempt, reason: text });
                 } else {
+                    self.live_gates.remove(&ix);
                     self.set(ix, StepState::Pending);
                 }
             }
-            Decision::Skip => self.set(ix, StepState::Skipped { by: by.clone(), reason: reason.to_owned() }),
+            Decision::Skip => {
+                self.set(ix, StepState::Skipped { by: by.clone(), reason: reason.to_owned() });
+                self.review_gates();
+            }
             Decision::Stop => self.stopped = Some((by.clone(), reason.to_owned())),
             Decision::Rollback => return Err("this version does not roll back".to_owned()),
         }
         Ok(())
-    }
-
-    /// Replaces a step's state and keeps the indexes true.
-    fn set(&mut self, ix: StepIx, next: StepState) {
-        let was = self.is_satisfied(ix);
-        self.steps[ix.at()] = next;
-        let is = self.is_satisfied(ix);
-        if was != is {
-            self.facts[ix.at()].rests_on_described = self.facts[ix.at()].described_effect || self.rests_on_described(ix);
-            debug_assert!(is, "a satisfied step stays satisfied");
-            self.satisfied += 1;
-            let plan = Arc::clone(&self.plan);
-            for &dependant in &plan.dependants[ix.at()] {
-                let missing = &mut self.missing[dependant.at()];
-                *missing = missing.saturating_sub(1);
-                if *missing == 0 {
-                    self.place(dependant);
-                }
-            }
-        }
-        self.place(ix);
     }
 
     /// Puts a step into a state without an event: for the tests of the views.
@@ -543,68 +599,6 @@ impl RunState {
         } else {
             self.set(ix, next);
         }
-    }
-
-    /// Puts a step into the indexes in which it belongs, and out of all others.
-    fn place(&mut self, ix: StepIx) {
-        let action = matches!(self.plan.step(ix).work, Work::Action(_));
-        let ready = self.missing[ix.at()] == 0;
-        let (in_ready, in_open, in_failed, in_doubt) = match &self.steps[ix.at()] {
-            StepState::Pending | StepState::Backoff { .. } => (ready && action, ready && !action, false, false),
-            StepState::AtGate(_)
-            | StepState::AtManual(_)
-            | StepState::Looked { .. }
-            | StepState::Ended { .. }
-            | StepState::Applying { .. }
-            | StepState::Verifying { .. }
-            | StepState::Unsettled { .. } => (false, true, false, false),
-            StepState::InDoubt { .. } => (false, false, false, true),
-            StepState::Failed { .. } => (false, false, true, false),
-            StepState::Done { .. } | StepState::Skipped { .. } | StepState::NotApplicable => (false, false, false, false),
-        };
-        self.ready.put(ix, &self.plan.step(ix).limits, in_ready);
-        put(&mut self.open, ix, in_open);
-        put(&mut self.failed, ix, in_failed);
-        put(&mut self.doubtful, ix, in_doubt);
-        if !self.excluded.is_empty() && (self.is_satisfied(ix) || self.facts[ix.at()].attempts > 0) {
-            self.excluded.remove(&ix);
-        }
-    }
-
-    /// A look made by an earlier process may be stale: it is made again.
-    fn forget_looks(&mut self) {
-        for at in 0..self.steps.len() {
-            if let StepState::Looked { next_attempt, .. } = self.steps[at] {
-                let next = if next_attempt <= 1 {
-                    StepState::Pending
-                } else {
-                    StepState::Backoff {
-                        until: self.last_at.or(self.started).unwrap_or(crate::time::Timestamp::from_millis(0)),
-                        next_attempt,
-                        reason: "looked at again after an interruption".to_owned(),
-                    }
-                };
-                self.set(step_ix(at), next);
-            }
-        }
-    }
-
-    /// Works out what `--exclude` and `--until` mean for this plan.
-    fn choose(&mut self) {
-        let plan = Arc::clone(&self.plan);
-        self.excluded = (0..plan.steps.len())
-            .map(step_ix)
-            .filter(|ix| !self.is_satisfied(*ix) && self.facts[ix.at()].attempts == 0)
-            .filter(|ix| self.choices.exclude.iter().any(|name| plan.step(*ix).concerns(name)))
-            .collect();
-        self.wanted = self.choices.until.as_ref().and_then(|id| plan.find(id.as_str())).map(|until| {
-            let mut wanted = BTreeSet::from([until]);
-            let mut queue = vec![until];
-            while let Some(ix) = queue.pop() {
-                queue.extend(plan.step(ix).needs.iter().copied().filter(|need| wanted.insert(*need)));
-            }
-            wanted
-        });
     }
 
     fn locate(&self, id: &StepId) -> Result<StepIx, String> {
@@ -647,14 +641,11 @@ impl StepState {
     }
 }
 
-fn put(set: &mut BTreeSet<StepIx>, ix: StepIx, inside: bool) {
-    if inside {
-        set.insert(ix);
-    } else {
-        set.remove(&ix);
+/// What the sender of a letter is told, from the record that holds it.
+fn answer_of(record: &Record) -> Answer {
+    match &record.event {
+        Event::VoteCast { not_counted, .. } => Answer::Recorded { seq: record.seq, note: None, not_counted: not_counted.clone() },
+        Event::LetterRefused { reason, .. } => Answer::Refused { reason: reason.clone() },
+        _ => Answer::Recorded { seq: record.seq, note: None, not_counted: None },
     }
-}
-
-fn step_ix(at: usize) -> StepIx {
-    StepIx(u32::try_from(at).unwrap_or(u32::MAX))
 }

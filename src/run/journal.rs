@@ -19,11 +19,12 @@ pub enum JournalError {
 
 /// An append-only list of records.
 pub trait Journal: Send {
-    /// Appends one event and returns its record. Not durable before [`Journal::sync`].
+    /// Appends one event and returns its record; `letter` is the letter that it answers. Not durable before
+    /// [`Journal::sync`].
     ///
     /// # Errors
     /// After any error the journal is poisoned: every later call fails.
-    fn append(&mut self, at: Timestamp, event: &Event) -> Result<Record, JournalError>;
+    fn append(&mut self, at: Timestamp, letter: Option<&str>, event: &Event) -> Result<Record, JournalError>;
 
     /// Makes everything appended so far durable. Cheap if nothing was appended since.
     ///
@@ -37,4 +38,12 @@ pub trait Journal: Send {
     /// # Errors
     /// As for `append`.
     fn publish(&mut self) -> Result<(), JournalError>;
+
+    /// Whether there is room for what may follow. Asked before a destructive effect.
+    ///
+    /// # Errors
+    /// There is too little, or it cannot be asked. The journal is as before.
+    fn has_room(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
 }

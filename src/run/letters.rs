@@ -3,6 +3,8 @@
 //! The holder of a run takes them, records what follows, syncs, and only then answers. The record holds the letter's id, so
 //! a letter that is found again after a crash, because its answer could not be written, means nothing a second time.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::event::Person;
@@ -52,6 +54,11 @@ pub enum Answer {
 
 /// The holder's end of the inbox. Never blocks for long, and never fails: what is no letter is set aside and told.
 pub trait Letters: Send {
+    /// How often to look; `None` where nothing ever comes.
+    fn every(&self) -> Option<Duration> {
+        Some(Duration::from_millis(100))
+    }
+
     /// The letters that arrived and were not taken by this process before, in order of arrival. Each is owed an answer.
     fn take(&mut self) -> Vec<Letter>;
 
@@ -65,6 +72,10 @@ pub trait Letters: Send {
 pub struct NoLetters;
 
 impl Letters for NoLetters {
+    fn every(&self) -> Option<Duration> {
+        None
+    }
+
     fn take(&mut self) -> Vec<Letter> {
         Vec::new()
     }

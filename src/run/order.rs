@@ -4,8 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Decision, Outputs};
 use crate::plan::StepId;
+use crate::time::Timestamp;
 
 /// One request of a person. Nothing follows from it until its record is durable.
+///
+/// An answer names the question that it answers (`nonce`, `about`): by the time that it is taken up, another question may
+/// stand in the same place. `emergency` says that the person goes past the rule about who may decide, as a holder of the run
+/// may, with a reason that is recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
@@ -17,7 +22,10 @@ pub enum Order {
         go: bool,
         /// Why.
         reason: String,
-        /// What the voter was shown; the vote counts for that and nothing else. `None`: whatever is asked now.
+        /// The question's nonce, as it was shown. A go without one counts for nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nonce: Option<String>,
+        /// What the voter was shown; the vote counts for that and nothing else.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         binding: Option<String>,
     },
@@ -29,6 +37,12 @@ pub enum Order {
         decision: Decision,
         /// Why.
         reason: String,
+        /// The record that put the question, as it was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<u64>,
+        /// Past the rule about who may decide.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        emergency: bool,
     },
     /// The answer to a manual step.
     Answer {
@@ -41,6 +55,12 @@ pub enum Order {
         /// Typed evidence.
         #[serde(default)]
         evidence: Outputs,
+        /// The record that put the question, as it was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<u64>,
+        /// Past the rule about who may answer.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        emergency: bool,
     },
     /// Start nothing more for now.
     Pause {
@@ -48,11 +68,40 @@ pub enum Order {
         reason: String,
     },
     /// Start steps again.
-    Continue {},
+    Continue {
+        /// Why.
+        #[serde(default)]
+        reason: String,
+        /// Past the rule about who may decide.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        emergency: bool,
+    },
     /// End the run: start nothing more, let attempts finish.
     Abort {
         /// Why.
         reason: String,
+    },
+    /// The window is shut, and something may start all the same: until a time, or what a checkpoint needs.
+    Extend {
+        /// The last instant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// Up to this checkpoint, where the run ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<StepId>,
+        /// Why.
+        reason: String,
+        /// Past the rule about who may decide.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        emergency: bool,
+    },
+    /// The machines that held the run before are off: nothing that ran on them acts any more.
+    OldHostOff {
+        /// How the person knows.
+        reason: String,
+        /// Past the rule about who may decide.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        emergency: bool,
     },
     /// Write something down.
     Note {
@@ -68,7 +117,37 @@ impl Order {
         match self {
             Order::Vote { step, .. } | Order::Answer { step, .. } => Some(step),
             Order::Decide { step, .. } => step.as_ref(),
-            Order::Pause { .. } | Order::Continue {} | Order::Abort { .. } | Order::Note { .. } => None,
+            Order::Pause { .. }
+            | Order::Continue { .. }
+            | Order::Abort { .. }
+            | Order::Extend { .. }
+            | Order::OldHostOff { .. }
+            | Order::Note { .. } => None,
         }
+    }
+
+    /// Why the person goes past the rule about who may decide, if they say that they do.
+    #[must_use]
+    pub fn emergency(&self) -> Option<&str> {
+        match self {
+            Order::Decide { emergency: true, reason, .. }
+            | Order::Answer { emergency: true, reason, .. }
+            | Order::Continue { emergency: true, reason }
+            | Order::Extend { emergency: true, reason, .. }
+            | Order::OldHostOff { emergency: true, reason } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether it only stops something. That never needs a role.
+    #[must_use]
+    pub fn stops(&self) -> bool {
+        matches!(
+            self,
+            Order::Pause { .. }
+                | Order::Abort { .. }
+                | Order::Vote { go: false, .. }
+                | Order::Decide { decision: Decision::Stop, .. }
+        )
     }
 }

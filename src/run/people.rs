@@ -44,7 +44,7 @@ impl People for WouldBeAsked {
                 how: How::Described,
                 outputs: Outputs::new(),
             }],
-            Kind::Doubt | Kind::Failure => Vec::new(),
+            Kind::Doubt | Kind::Failure | Kind::Window => Vec::new(),
         }
     }
 
@@ -68,14 +68,14 @@ impl People for Go {
         let step = state.plan.step(question.step).id.clone();
         match question.kind {
             Kind::Gate => self.vote(state, question).into_iter().collect(),
-            Kind::Manual if !contradicted(state, question) => vec![Event::ManualAnswered {
+            Kind::Manual if self.may_answer(state, question) => vec![Event::ManualAnswered {
                 step,
                 by: self.by.clone(),
                 done: true,
                 reason: "--go".to_owned(),
                 evidence: Outputs::new(),
             }],
-            Kind::Manual | Kind::LapsedGate | Kind::Doubt | Kind::Failure => Vec::new(),
+            Kind::Manual | Kind::LapsedGate | Kind::Doubt | Kind::Failure | Kind::Window => Vec::new(),
         }
     }
 
@@ -86,22 +86,28 @@ impl People for Go {
 
 impl Go {
     fn vote(&self, state: &RunState, question: Question) -> Option<Event> {
-        let step = state.plan.step(question.step);
-        let (StepState::AtGate(asked), Work::Gate(gate)) = (state.step(question.step), &step.work) else { return None };
-        if asked.votes.contains(&self.by) || decide::vote_counts(state, gate, &self.by).is_err() {
+        let StepState::AtGate(asked) = state.step(question.step) else { return None };
+        let shown = (Some(asked.nonce.as_str()), Some(asked.binding.as_str()));
+        let now = state.last_at?;
+        let ballot = decide::vote(state, question.step, true, &self.by, shown, now).ok()?;
+        if ballot.not_counted.is_some() {
             return None;
         }
         Some(Event::VoteCast {
-            step: step.id.clone(),
+            step: state.plan.step(question.step).id.clone(),
             by: self.by.clone(),
             go: true,
             reason: "--go".to_owned(),
-            binding: asked.binding.clone(),
+            binding: ballot.binding,
+            nonce: ballot.nonce,
             not_counted: None,
         })
     }
-}
 
-fn contradicted(state: &RunState, question: Question) -> bool {
-    matches!(state.step(question.step), StepState::AtManual(manual) if manual.contradicted.is_some())
+    /// A manual step's roles hold for `--go`, too, and a probe that contradicted it is not answered with the same word again.
+    fn may_answer(&self, state: &RunState, question: Question) -> bool {
+        let Work::Manual(manual) = &state.plan.step(question.step).work else { return false };
+        let contradicted = matches!(state.step(question.step), StepState::AtManual(asked) if asked.contradicted.is_some());
+        !contradicted && decide::entitled(state, &manual.by, &self.by).is_ok()
+    }
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     LapsedGate,
     /// Done, or not possible, with evidence.
     Manual,
+    /// The window is shut before this step: extend it, stop at a checkpoint, or stop.
+    Window,
 }
 
 /// Everything that waits for a person, most urgent kind first.
@@ -48,6 +50,9 @@ pub fn questions(state: &RunState) -> Vec<Question> {
             StepState::AtManual(manual) if manual.answered.is_none() => all.push(Question { step, kind: Kind::Manual }),
             _ => {}
         }
+    }
+    if state.window_closed {
+        all.extend(state.first_to_start().map(|step| Question { step, kind: Kind::Window }));
     }
     all.sort_by_key(|question| (question.kind, question.step));
     all

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::command::{Command, Hand, HeldUp, Next};
 use super::decide;
-use super::event::{Ending, Event, Holding, How, Outputs, Record};
+use super::doubt::{self, Follows, LOOK_AGAIN, LOOKS};
+use super::event::{Ending, Event, Holding, How, Outputs, Person, Record};
 use super::fold::Illegal;
 use super::ready::Offer;
 use super::scope;
@@ -17,12 +18,8 @@ use crate::plan::expr::ExprError;
 use crate::plan::{LimitIx, OnFailure, Plan, Step, StepIx, Verdict, Work};
 use crate::time::{Span, Timestamp};
 
-/// How long to wait before an attempt in doubt, or an answer that could not tell, is looked at again.
-const LOOK_AGAIN: Span = Span::from_secs(2);
 /// How old a look may be when the attempt that it allows is made.
 const STALE: Span = Span::from_secs(60);
-/// How many looks that cannot tell until a person is asked.
-const LOOKS: u32 = 3;
 
 /// The state of a run, and what may follow from it.
 #[derive(Debug, Clone)]
@@ -51,9 +48,10 @@ impl Scheduler {
         self.state.apply(record)
     }
 
-    /// Goes on with another plan; states are carried over by id. For `PlanAmended`, and for its replay.
-    pub fn rebind(&mut self, plan: Arc<Plan>) {
-        self.state = self.state.rebind(plan);
+    /// Goes on with another plan; states are carried over by id. For `PlanAmended` by that person, and for its replay; for
+    /// nobody where a rehearsal makes its own plan of the stored one.
+    pub fn rebind(&mut self, plan: Arc<Plan>, by: Option<&Person>) {
+        self.state = self.state.rebind(plan, by);
     }
 
     /// What to do now.
@@ -76,10 +74,11 @@ impl Scheduler {
         }
         for ix in &self.state.excluded {
             let name = self.state.choices.exclude.join(", ");
-            let by = self.state.initiator.clone().unwrap_or(super::event::Person { name: String::new(), claimed: true });
+            let by = self.state.on_duty.clone().unwrap_or(Person { name: String::new(), claimed: true });
             let reason = format!("excluded: {name}");
             next.commands.push(Command::Record(Event::StepSkipped { step: self.id(*ix), by, reason }));
         }
+        self.lapse(now, &mut next);
         if !next.commands.is_empty() {
             return next;
         }
@@ -96,8 +95,12 @@ impl Scheduler {
             }
         }
         let held = self.holds_new_steps(now, &mut next);
-        if held.is_none() && !next.commands.iter().any(is_record) {
-            self.start(now, hand, &mut next);
+        if let Some(event) = self.window_event(now) {
+            next.commands.push(Command::Record(event));
+        }
+        let asked_again = held == Some(HeldUp::Person) && self.state.stopped.is_none() && !self.window_is_shut(now);
+        if (held.is_none() || asked_again) && !next.commands.iter().any(is_record) {
+            self.start(now, hand, held.is_some(), &mut next);
         }
         if next.commands.iter().any(is_record) {
             next.commands.retain(is_record);
@@ -114,6 +117,40 @@ impl Scheduler {
         self.holds_new_steps(now, &mut Next::default()).is_some()
     }
 
+    /// Goes that no longer hold: what they were for has changed, or their time is over before anything began.
+    fn lapse(&self, now: Timestamp, next: &mut Next) {
+        for ix in &self.state.live_gates {
+            if !matches!(self.state.step(*ix), StepState::Done { .. }) {
+                continue;
+            }
+            let facts = self.state.facts(*ix);
+            let reason = match (&facts.stale, facts.go_until) {
+                (Some(reason), _) => reason.clone(),
+                (None, Some(until)) if now >= until => {
+                    "nothing behind it has begun in the time for which the go was valid".to_owned()
+                }
+                (None, Some(until)) => {
+                    wake(next, until);
+                    continue;
+                }
+                (None, None) => continue,
+            };
+            next.commands.push(Command::Record(Event::GoLapsed { step: self.id(*ix), reason }));
+        }
+    }
+
+    /// Whether something keeps this step's attempt from starting. A person who says `retry` means this step, whatever other
+    /// failures wait for an answer.
+    fn is_held_by(&self, held: Option<HeldUp>, ix: StepIx, now: Timestamp) -> bool {
+        match held {
+            None => false,
+            Some(HeldUp::Person) => {
+                self.state.facts(ix).decided.is_none() || self.state.stopped.is_some() || self.window_is_shut(now)
+            }
+            Some(_) => true,
+        }
+    }
+
     fn id(&self, ix: StepIx) -> crate::plan::StepId {
         self.state.plan.step(ix).id.clone()
     }
@@ -128,9 +165,13 @@ impl Scheduler {
                     return;
                 }
                 let Work::Gate(rules) = &step.work else { return };
-                if let Some((by, reason)) = self.state.facts(ix).no_go.clone() {
+                // Votes are counted by the rules as they are now: whoever has taken the run over since is one side of it.
+                let counted = gate.votes.iter().filter(|by| decide::vote_counts(&self.state, ix, rules, by).is_ok()).count();
+                if self.state.facts(ix).stale.is_some() {
+                    next.commands.push(Command::AskGate(ix));
+                } else if let Some((by, reason)) = self.state.facts(ix).no_go.clone() {
                     next.commands.push(Command::Record(Event::GateRefused { step: self.id(ix), by, reason }));
-                } else if u32::try_from(gate.votes.len()).unwrap_or(u32::MAX) >= rules.quorum {
+                } else if u32::try_from(counted).unwrap_or(u32::MAX) >= rules.quorum {
                     next.commands.push(Command::Record(Event::GateOpened { step: self.id(ix) }));
                 } else if let Some(expires) = gate.expires {
                     if now >= expires {
@@ -179,7 +220,8 @@ impl Scheduler {
     /// A gate, manual step or checkpoint whose needs are satisfied.
     fn ask(&self, ix: StepIx, now: Timestamp, next: &mut Next) {
         let held = self.holds_new_steps(now, &mut Next::default());
-        if !self.is_wanted(ix) || held == Some(HeldUp::Person) {
+        let asked_for = self.state.facts(ix).decided.is_some() && self.state.stopped.is_none();
+        if !self.is_wanted(ix) || held == Some(HeldUp::Person) && !asked_for {
             return;
         }
         match self.when(ix) {
@@ -259,7 +301,8 @@ impl Scheduler {
 
     /// A pause, a stop or a shut window also keeps a step that was looked at from being applied.
     fn launch(&self, ix: StepIx, attempt: u32, now: Timestamp, next: &mut Next) {
-        if self.is_held(now) {
+        let held = self.holds_new_steps(now, &mut Next::default());
+        if self.is_held_by(held, ix, now) || !self.state.is_ready(ix) {
             return;
         }
         if self.is_too_late(ix, now) {
@@ -289,71 +332,32 @@ impl Scheduler {
     fn settle(&self, ix: StepIx, attempt: u32, reason: &str, now: Timestamp, next: &mut Next) {
         let facts = self.state.facts(ix);
         let step = self.state.plan.step(ix);
-        let Some(probe) = facts.last_probe.as_ref().filter(|_| facts.doubt_looks > 0) else {
+        let (Some(follows), Some(probe)) = (doubt::follows(step, facts), facts.last_probe.as_ref()) else {
             next.commands.push(Command::Settle(ix, attempt));
             return;
         };
-        let again = |next: &mut Next| match self.again_at(ix, now) {
-            Some(at) => wake(next, at),
-            None => next.commands.push(Command::Settle(ix, attempt)),
-        };
-        if probe.running {
-            again(next);
-            return;
+        match follows {
+            Follows::LookAgain(after) => match self.again_after(ix, now, after) {
+                Some(at) => wake(next, at),
+                None => next.commands.push(Command::Settle(ix, attempt)),
+            },
+            Follows::Done => unreachable!("the fold turns it into verifying"),
+            Follows::Person(why) => {
+                let reason = format!("attempt {attempt} is in doubt ({reason}); {why}: {}", probe.seen);
+                next.commands.push(Command::Record(Event::StepInDoubt { step: step.id.clone(), reason }));
+            }
+            Follows::Repeat => {
+                // What is said must be what is known: only a probe's word says that it was not done.
+                let known = match probe.verdict {
+                    Some(Verdict::NotDone) => format!("attempt {attempt} ({reason}) was looked at: not done: {}", probe.seen),
+                    _ => {
+                        let effect = effect_word(step.effect());
+                        format!("attempt {attempt}: {reason}; repeating it does no harm (effect: {effect}): {}", probe.seen)
+                    }
+                };
+                next.commands.push(self.repeat(ix, attempt, known, now));
+            }
         }
-        let person = |why: &str| {
-            let reason = format!("attempt {attempt} is in doubt ({reason}); {why}: {}", probe.seen);
-            Command::Record(Event::StepInDoubt { step: step.id.clone(), reason })
-        };
-        let repeat = || {
-            // What is said must be what is known: only a probe's word says that it was not done.
-            let known = match probe.verdict {
-                Some(Verdict::NotDone) => format!("attempt {attempt} ({reason}) was looked at: not done: {}", probe.seen),
-                _ => {
-                    let effect = effect_word(step.effect());
-                    format!("attempt {attempt}: {reason}; repeating it does no harm (effect: {effect}): {}", probe.seen)
-                }
-            };
-            self.repeat(ix, attempt, known, now)
-        };
-        let effect = step.effect();
-        let command = match (probe.verdict, effect) {
-            // Reading twice is reading once, even if the first reading goes on.
-            (_, Effect::Read) => repeat(),
-            _ if !probe.quiesced => person("nobody can tell whether it can still act"),
-            (_, Effect::Opaque) => person("an opaque effect cannot be probed"),
-            (Some(Verdict::Done), _) => unreachable!("the fold turns it into verifying"),
-            (Some(Verdict::Conflict), _) => person("what is there is neither what was nor what is to be"),
-            (Some(Verdict::NotDone), Effect::Ensure | Effect::Cas | Effect::Keyed) => {
-                if step.is_destructive() && facts.quiet_not_done < 2 {
-                    again(next);
-                    return;
-                }
-                repeat()
-            }
-            (Some(Verdict::NotDone), Effect::Once) => {
-                if facts.quiet_not_done < 2 {
-                    again(next);
-                    return;
-                }
-                person("the probe says twice that it is not done, and a repetition would be harmful if that were wrong")
-            }
-            // What destroys is repeated on positive evidence only.
-            (None, _) if step.is_destructive() => person("it destroys, and it has no probe"),
-            // Setting a state twice is setting it once; a keyed effect is deduplicated by the server.
-            (Some(Verdict::Partial), Effect::Ensure) if !step.is_destructive() => repeat(),
-            (None, Effect::Ensure | Effect::Keyed) => repeat(),
-            (Some(Verdict::Partial), _) => person("it is partly done"),
-            (None, Effect::Cas | Effect::Once) => person("it has no probe"),
-            (Some(Verdict::Unknown), _) => {
-                if facts.unknown_probes < LOOKS {
-                    again(next);
-                    return;
-                }
-                person("the probe cannot tell")
-            }
-        };
-        next.commands.push(command);
     }
 
     /// What follows for an attempt that was applied.
@@ -408,7 +412,7 @@ impl Scheduler {
 
     fn decided_done(&self, ix: StepIx) -> bool {
         let facts = self.state.facts(ix);
-        facts.last_probe.as_ref().is_none_or(|probe| probe.verdict != Some(Verdict::Done))
+        facts.last_probe.as_ref().is_none_or(|probe| probe.verdict != Some(Verdict::Done) || !probe.quiesced)
     }
 
     /// Another attempt after one in doubt that may be repeated.
@@ -469,8 +473,12 @@ impl Scheduler {
 
     /// When the next look is due, if that is not now. A clock that went backwards delays nothing.
     fn again_at(&self, ix: StepIx, now: Timestamp) -> Option<Timestamp> {
+        self.again_after(ix, now, LOOK_AGAIN)
+    }
+
+    fn again_after(&self, ix: StepIx, now: Timestamp, after: Span) -> Option<Timestamp> {
         let at = self.state.facts(ix).last_probe.as_ref()?.at;
-        let again = at.plus(LOOK_AGAIN);
+        let again = at.plus(after);
         (at <= now && now < again).then_some(again)
     }
 
@@ -493,23 +501,53 @@ impl Scheduler {
         if self.state.paused.is_some() {
             return Some(HeldUp::Paused);
         }
-        if let Some(window) = &self.state.plan.window
-            && self.state.choices.window_override.is_none()
-        {
-            if now < window.opens {
-                wake(next, window.opens);
+        if let Some((opens, closes)) = self.window() {
+            if now < opens {
+                wake(next, opens);
                 return Some(HeldUp::Window);
             }
-            if now >= window.closes {
+            if now >= closes {
                 return Some(HeldUp::Window);
             }
-            wake(next, window.closes);
+            wake(next, closes);
         }
         None
     }
 
+    /// The window that holds steps, if one does: none does once the point of no return has started, since then the only way
+    /// is on.
+    fn window(&self) -> Option<(Timestamp, Timestamp)> {
+        let window = self.state.plan.window.as_ref()?;
+        let waived = self.state.window_waived_for.as_ref().is_some_and(|id| self.state.choices.until.as_ref() == Some(id));
+        if self.state.choices.window_override.is_some() || waived || self.state.past_no_return {
+            return None;
+        }
+        Some((window.opens, self.state.window_until.map_or(window.closes, |until| until.max(window.closes))))
+    }
+
+    fn window_is_shut(&self, now: Timestamp) -> bool {
+        self.window().is_some_and(|(opens, closes)| now < opens || now >= closes)
+    }
+
+    /// What is recorded of a window that has closed while steps are left: once, that a person is asked; or once, that the run
+    /// goes on past it.
+    fn window_event(&self, now: Timestamp) -> Option<Event> {
+        let state = &self.state;
+        let closes = state.plan.window.as_ref()?.closes;
+        if now < closes || state.satisfied == state.steps.len() {
+            return None;
+        }
+        if state.past_no_return {
+            return state.overrun.is_none().then_some(Event::WindowClosed { overrun: true });
+        }
+        let shut = self.window().is_some_and(|(_, closes)| now >= closes);
+        (shut && !state.window_closed && state.stopped.is_none()).then_some(Event::WindowClosed { overrun: false })
+    }
+
     /// Starts new steps in plan order while slots and limits last.
-    fn start(&self, now: Timestamp, hand: &Hand, next: &mut Next) {
+    ///
+    /// `only_decided`: a failure waits for a person, and only what a person said to try again starts.
+    fn start(&self, now: Timestamp, hand: &Hand, only_decided: bool, next: &mut Next) {
         let plan = &self.state.plan;
         // Steps with a command in this very answer, and steps in hand, take a slot and their limits; so does an
         // attempt whose end is not known, because it may still act.
@@ -538,7 +576,8 @@ impl Scheduler {
             if busy >= plan.max_parallel {
                 return Offer::Enough;
             }
-            if hand.steps.contains(&ix) || !self.is_wanted(ix) {
+            let left_alone = only_decided && self.state.facts(ix).decided.is_none();
+            if hand.steps.contains(&ix) || !self.is_wanted(ix) || left_alone {
                 return Offer::Next;
             }
             let step = plan.step(ix);
@@ -548,7 +587,8 @@ impl Scheduler {
                     return Offer::Next;
                 }
                 StepState::Backoff { next_attempt, .. } => *next_attempt,
-                _ => 1,
+                // An amended step starts from nothing, but its attempts go on being counted.
+                _ => self.state.facts(ix).attempts + 1,
             };
             if let Some(not_before) = step.not_before.filter(|at| now < *at) {
                 wake(next, not_before);
@@ -603,19 +643,23 @@ impl Scheduler {
             )
         });
         // A retry or another look that only a moment keeps back counts as in flight: people are left to it afterwards.
-        let retry = state.ready.iter().filter(|ix| self.is_wanted(**ix)).filter_map(|ix| match state.step(*ix) {
+        let retry = state.ready.iter().filter(|ix| self.is_wanted(**ix) && !self.is_held_by(held, **ix, now));
+        let retry = retry.filter_map(|ix| match state.step(*ix) {
             StepState::Backoff { until, .. } if now < *until => Some(*until),
             _ => None,
         });
-        let retry = if held.is_none() { retry.min() } else { None };
+        let retry = retry.min();
         if let Some(until) = retry {
             wake(next, until);
         }
-        let soon = retry.is_some() || held.is_none() && open(|now| matches!(now, StepState::Looked { .. }));
+        let looked = |ix: &StepIx| {
+            matches!(state.step(*ix), StepState::Looked { .. }) && state.is_ready(*ix) && !self.is_held_by(held, *ix, now)
+        };
+        let soon = retry.is_some() || state.open.iter().any(|ix| self.is_wanted(*ix) && looked(ix));
         let asked = open(|now| matches!(now, StepState::AtGate(_) | StepState::AtManual(_)));
         let later = open(|now| matches!(now, StepState::Pending | StepState::Looked { .. }))
             || state.ready.iter().any(|ix| self.is_wanted(*ix));
-        let until_reached = state.wanted.as_ref().is_some_and(|wanted| wanted.iter().all(|ix| state.is_satisfied(*ix)));
+        let until_reached = state.wanted.as_ref().is_some_and(|wanted| wanted.iter().all(|ix| state.is_through(*ix)));
         let ending = if state.satisfied == state.steps.len() {
             Ok(Ending::Done)
         } else if acts || soon {
@@ -645,9 +689,9 @@ impl Scheduler {
     ///
     /// # Errors
     /// Why it does not count.
-    pub fn vote_counts(&self, ix: StepIx, by: &super::event::Person) -> Result<(), String> {
+    pub fn vote_counts(&self, ix: StepIx, by: &Person) -> Result<(), String> {
         match &self.state.plan.step(ix).work {
-            Work::Gate(gate) => decide::vote_counts(&self.state, gate, by),
+            Work::Gate(gate) => decide::vote_counts(&self.state, ix, gate, by),
             _ => Err(format!("`{}` is not a gate", self.id(ix))),
         }
     }

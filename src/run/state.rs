@@ -2,12 +2,17 @@
 //!
 //! Changed only by [`super::scheduler::Scheduler::apply`]. Views, `status` and `explain` read it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::{Choices, ConditionSeen, Coverage, Ending, EvidenceRef, Holder, How, Identity, Mode, Outputs, Person};
+use super::doubt::Row;
+use super::event::{
+    Choices, ConditionSeen, Coverage, Ending, EvidenceRef, Holder, How, Identity, Mode, Outputs, Person, SentCall,
+};
+use super::gates::Governed;
+use super::letters::Answer;
 
-use crate::plan::{OnFailure, Plan, StepIx, Verdict};
+use crate::plan::{OnFailure, Plan, StepId, StepIx, Verdict};
 use crate::time::Timestamp;
 
 /// Where a step stands. Each variant holds only what is true in it.
@@ -118,6 +123,10 @@ pub struct GateState {
     pub behind: Vec<String>,
     /// What a vote must be about.
     pub binding: String,
+    /// The question's own name; empty for one of an older version.
+    pub nonce: String,
+    /// Why it is asked again.
+    pub because: Option<String>,
     /// When the question was asked.
     pub asked: Timestamp,
     /// When it lapses.
@@ -126,6 +135,21 @@ pub struct GateState {
     pub expired: bool,
     /// People who said go and count.
     pub votes: Vec<Person>,
+}
+
+/// What a gate's latest question was about; kept while its go stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Its nonce.
+    pub nonce: String,
+    /// See [`super::gates::Matter`].
+    pub rules: String,
+    /// See [`super::gates::Matter`].
+    pub matter: BTreeMap<StepId, String>,
+    /// Steps behind it that were bound to nothing then.
+    pub unbound: BTreeSet<StepId>,
+    /// When it would have lapsed.
+    pub expires: Option<Timestamp>,
 }
 
 /// A manual step while its instructions stand.
@@ -167,8 +191,12 @@ pub struct StepFacts {
     pub handle: Option<String>,
     /// The last look.
     pub last_probe: Option<LastProbe>,
-    /// Looks in a row, for the latest attempt, that said *not done* after it could no longer act.
-    pub quiet_not_done: u32,
+    /// The call of the latest attempt, as it was made.
+    pub call: Option<Arc<SentCall>>,
+    /// The epoch of the latest attempt: which process sent it.
+    pub epoch: u32,
+    /// Looks in a row, for the latest attempt, that said the same after it could no longer act.
+    pub quiet: Option<Row>,
     /// Looks in a row that could not tell.
     pub unknown_probes: u32,
     /// Looks in a row whose `before` conditions could not be told.
@@ -195,6 +223,37 @@ pub struct StepFacts {
     pub conditions: Vec<ConditionSeen>,
     /// Where the state came from: the latest decision by a person.
     pub decided: Option<(Person, String)>,
+    /// The record that put the question which stands: an answer to another one does not count.
+    pub asked_by: Option<u64>,
+    /// `--exclude` left it out, and not a decision about this step.
+    pub excluded: bool,
+    /// Who changed it by an amendment.
+    pub amended_by: Vec<Person>,
+    /// Attempts under an earlier form of the step, before an amendment changed it.
+    pub earlier: Vec<EarlierAttempts>,
+    /// Of a gate: what its latest question was about.
+    pub question: Option<Box<Question>>,
+    /// Of a gate: why its question, or its go, is no longer about what lies behind it.
+    pub stale: Option<String>,
+    /// Of an open gate: until when the first intent behind it has to come. `None`: it has come, or may come at any time.
+    pub go_until: Option<Timestamp>,
+    /// Of a gate: why its last go lapsed; said when it is asked anew.
+    pub lapsed: Option<String>,
+}
+
+/// What was done under an earlier form of a step. It stays known, for an undo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlierAttempts {
+    /// The number of the last one.
+    pub last: u32,
+    /// Its call.
+    pub call: Option<Arc<SentCall>>,
+    /// What it was bound to.
+    pub identity: Identity,
+    /// What was stored before it.
+    pub before_image: Option<EvidenceRef>,
+    /// Whether it may have acted.
+    pub may_have_acted: bool,
 }
 
 /// A look, as remembered.
@@ -208,6 +267,8 @@ pub struct LastProbe {
     pub at: Timestamp,
     /// Whether the attempt could no longer act.
     pub quiesced: bool,
+    /// With `quiesced`: only its time is over.
+    pub time_is_over: bool,
     /// Whether the attempt was seen to act still.
     pub running: bool,
 }
@@ -221,8 +282,12 @@ pub struct RunState {
     pub run: String,
     /// Execute or rehearse.
     pub mode: Mode,
+    /// The version of the meaning of events from here on.
+    pub semantics: u32,
     /// Who started it.
     pub initiator: Option<Person>,
+    /// Who runs it now: whoever started it, or resumed it last.
+    pub on_duty: Option<Person>,
     /// Command-line choices.
     pub choices: Choices,
     /// When it started.
@@ -235,6 +300,12 @@ pub struct RunState {
     pub epoch: u32,
     /// The last holder.
     pub holder: Option<Holder>,
+    /// The epoch that began with a take-over from another machine; 0 if none did. What was sent before it may still act there.
+    pub took_over: u32,
+    /// A person said that the machines of earlier epochs than this one are off.
+    pub hosts_off: u32,
+    /// What became of letters that are in the journal, by their id.
+    pub letters: BTreeMap<String, Answer>,
     /// One per step, by [`StepIx`].
     pub steps: Vec<StepState>,
     /// One per step, by [`StepIx`].
@@ -247,8 +318,20 @@ pub struct RunState {
     pub ending: Option<Ending>,
     /// The point of no return has been started (in doubt included).
     pub past_no_return: bool,
+    /// The window is shut, nothing that it holds starts, and a person is asked.
+    pub window_closed: bool,
+    /// The window was shut when the point of no return had started; since when.
+    pub overrun: Option<Timestamp>,
+    /// A person moved the window's end.
+    pub window_until: Option<Timestamp>,
+    /// What this checkpoint needs starts whatever the window says.
+    pub window_waived_for: Option<StepId>,
+    /// The plan is no longer the one that the run was started with.
+    pub is_amended: bool,
     /// Notes by people.
     pub notes: Vec<(Timestamp, Person, String)>,
+    /// Rules about who may decide that a holder went past: when, who, which rule, why.
+    pub overrides: Vec<(Timestamp, Person, String, String)>,
     /// Actions that may be started: needs satisfied, `Pending` or `Backoff`. Stored for quick access.
     pub(super) ready: super::ready::Ready,
     /// Steps that have begun and are not ended, and gates, manual steps and checkpoints whose needs are satisfied.
@@ -258,10 +341,16 @@ pub struct RunState {
     pub(super) excluded: BTreeSet<StepIx>,
     /// With `--until`: what the checkpoint needs, itself included. Stored for quick access.
     pub(super) wanted: Option<BTreeSet<StepIx>>,
-    /// Per step, how many of its needs are not yet satisfied. Stored for quick access.
+    /// Per step, how many of its needs do not let it start yet. Stored for quick access.
     pub(super) missing: Vec<u32>,
-    /// Number of steps that are satisfied. Stored for quick access.
+    /// Per step, whether it lets those that need it start. Stored for quick access.
+    pub(super) through: Vec<bool>,
+    /// Number of steps that are through. Stored for quick access.
     pub satisfied: usize,
+    /// What gates govern. Stored for quick access.
+    pub(super) governed: Governed,
+    /// Gates whose question or go stands. Stored for quick access.
+    pub(super) live_gates: BTreeSet<StepIx>,
     /// Failed steps. Stored for quick access.
     pub failed: BTreeSet<StepIx>,
     /// Steps in doubt that wait for a person. Stored for quick access.
@@ -287,10 +376,38 @@ impl RunState {
         self.plan.step(ix).needs.iter().any(|need| self.facts(*need).rests_on_described)
     }
 
-    /// Whether all needs of the step are satisfied.
+    /// Whether all needs of the step let it start.
     #[must_use]
     pub fn is_ready(&self, ix: StepIx) -> bool {
         self.missing[ix.at()] == 0
+    }
+
+    /// Whether the step lets those that need it start: it is satisfied, and what it needs itself lets it start. A step that was
+    /// skipped stands in for its own effect only, and a gate whose go has lapsed holds everything behind it that has not begun.
+    #[must_use]
+    pub fn is_through(&self, ix: StepIx) -> bool {
+        self.through[ix.at()]
+    }
+
+    /// The first step in plan order that could start; the first one that is left if none could.
+    #[must_use]
+    pub fn first_to_start(&self) -> Option<StepIx> {
+        let left = || (0..).map(StepIx).take(self.steps.len()).filter(|ix| !self.is_satisfied(*ix));
+        left().find(|ix| self.is_ready(*ix)).or_else(|| left().next())
+    }
+
+    /// What a gate lets through until the next gates, in plan order.
+    #[must_use]
+    pub fn behind_gate(&self, gate: StepIx) -> &[StepIx] {
+        self.governed.behind(gate)
+    }
+
+    /// Whether the process that sent the step's latest attempt is known to be dead: it ran on this machine and its lock fell to
+    /// the present holder, or a person said that its machine is off.
+    #[must_use]
+    pub fn sender_is_dead(&self, ix: StepIx) -> bool {
+        let sent = self.facts(ix).epoch;
+        sent < self.epoch && (sent >= self.took_over || sent < self.hosts_off)
     }
 
     /// Whether the step satisfies those that need it.

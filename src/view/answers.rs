@@ -2,7 +2,7 @@
 //! thinking of, by what the last look saw, with what each answer does. The first one is what is offered to be typed.
 
 use super::next;
-use crate::plan::{StepId, Verdict};
+use crate::plan::{Step, StepId, Verdict, Work};
 use crate::run::state::LastProbe;
 
 /// Something to type, and what it does.
@@ -26,7 +26,7 @@ use Typed::{Amend, Decide, Explain};
 
 const EXPLAIN: (Typed, &str) = (Explain, "says what is looked for and how to look by hand; changes nothing");
 const STOP_IN_DOUBT: (Typed, &str) = (Decide("stop"), "ends the run; the step stays in doubt");
-const SKIP: (Typed, &str) = (Decide("skip"), "goes on without it; those that need it start");
+const SKIP: (Typed, &str) = (Decide("skip"), "goes on without it; those that need it start once its own needs are done");
 
 /// About a step in doubt.
 ///
@@ -47,24 +47,27 @@ pub fn in_doubt(run: &str, step: &StepId, last: Option<&LastProbe>) -> Vec<Answe
     typed(run, step, &order)
 }
 
-/// About a step that failed. Where something is in the way, trying again only meets it again. `may_change`: no attempt
-/// was made yet, so that another plan may say something else of the step.
+/// About a step that failed, or a gate that was refused. Where something is in the way, trying again only meets it again. A
+/// gate is only ever asked again: nobody answers it by leaving it out.
 #[must_use]
-pub fn failed(run: &str, step: &StepId, last: Option<&LastProbe>, may_change: bool) -> Vec<Answer> {
-    let done = (Decide("done"), "takes it as done on your word");
+pub fn failed(run: &str, step: &Step, last: Option<&LastProbe>) -> Vec<Answer> {
     let stop = (Decide("stop"), "ends the run here");
+    if matches!(step.work, Work::Gate(_)) {
+        return typed(run, &step.id, &[(Decide("retry"), "asks the question anew"), stop]);
+    }
+    let done = (Decide("done"), "takes it as done on your word");
+    let retry = (Decide("retry"), "looks first, then tries once more");
     let conflict = last.is_some_and(|look| look.verdict == Some(Verdict::Conflict));
     if !conflict {
-        let retry = (Decide("retry"), "looks first, then tries once more");
-        return typed(run, step, &[retry, done, SKIP, stop]);
+        return typed(run, &step.id, &[retry, done, SKIP, stop]);
     }
     let retry = (Decide("retry"), "once it is out of the way: looks first, then tries");
     let mut order = vec![EXPLAIN, retry];
-    if may_change {
+    if matches!(step.work, Work::Action(_)) {
         order.push((Amend, "if the plan is wrong: goes on with the mended one, and looks again"));
     }
     order.extend([done, SKIP, stop]);
-    typed(run, step, &order)
+    typed(run, &step.id, &order)
 }
 
 fn typed(run: &str, step: &StepId, order: &[(Typed, &'static str)]) -> Vec<Answer> {
@@ -78,11 +81,11 @@ fn typed(run: &str, step: &StepId, order: &[(Typed, &'static str)]) -> Vec<Answe
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::at;
+    use super::super::sample::{at, weekend};
     use super::*;
 
     fn look(verdict: Verdict, quiesced: bool) -> LastProbe {
-        LastProbe { verdict: Some(verdict), seen: "seen".to_owned(), at: at(0), quiesced, running: false }
+        LastProbe { verdict: Some(verdict), seen: "seen".to_owned(), at: at(0), quiesced, time_is_over: false, running: false }
     }
 
     fn first(answers: &[Answer]) -> Vec<&str> {
@@ -108,14 +111,22 @@ mod tests {
 
     #[test]
     fn where_something_is_in_the_way_a_retry_is_not_the_first_thing_to_type() {
-        let step = StepId::new("copy");
+        let plan = weekend();
+        let step = plan.step(plan.find("export").unwrap());
         let conflict = look(Verdict::Conflict, true);
         let amend = "relevo resume r1 --amend PLAN";
-        let offered = failed("r1", &step, Some(&conflict), true);
-        assert_eq!(offered[0].command, "relevo explain r1 copy");
+        let offered = failed("r1", step, Some(&conflict));
+        assert_eq!(offered[0].command, "relevo explain r1 export");
         assert!(offered.iter().any(|answer| answer.command == amend), "{offered:?}");
-        assert!(failed("r1", &step, Some(&conflict), false).iter().all(|answer| answer.command != amend));
-        let plain = failed("r1", &step, Some(&look(Verdict::NotDone, true)), true);
-        assert_eq!(plain[0].command, "relevo decide r1 copy retry --reason \"…\"");
+        let plain = failed("r1", step, Some(&look(Verdict::NotDone, true)));
+        assert_eq!(plain[0].command, "relevo decide r1 export retry --reason \"…\"");
+    }
+
+    #[test]
+    fn a_gate_that_was_refused_is_asked_again_or_the_run_ends_and_nothing_else_is_offered() {
+        let plan = weekend();
+        let gate = plan.step(plan.find("go-live").unwrap());
+        let offered: Vec<String> = failed("r1", gate, None).into_iter().map(|answer| answer.command).collect();
+        assert_eq!(offered, ["relevo decide r1 go-live retry --reason \"…\"", "relevo decide r1 go-live stop --reason \"…\""]);
     }
 }

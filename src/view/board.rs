@@ -11,6 +11,7 @@ use super::{answers, next};
 use crate::plan::graph::{self, Rest};
 use crate::plan::{OnFailure, Plan, Step, StepId, StepIx, Work};
 use crate::run::command::Hand;
+use crate::run::decide;
 use crate::run::event::{Ending, Holder, How, Mode, Person};
 use crate::run::state::{GateState, RunState, StepState};
 use crate::time::{Span, Timestamp};
@@ -300,6 +301,8 @@ pub enum Why {
     GateExpired,
     /// A manual step is to be done.
     Manual,
+    /// The window is shut, and steps are left.
+    Window,
     /// The run is paused.
     Paused,
     /// The run must be taken up again.
@@ -316,6 +319,7 @@ impl Why {
             Why::Gate => "gate",
             Why::GateExpired => "gate expired",
             Why::Manual => "manual",
+            Why::Window => "window",
             Why::Paused => "paused",
             Why::Resume => "resume",
         }
@@ -350,7 +354,7 @@ impl Board {
             *counts.entry(row.word).or_insert(0) += 1;
             rows.push(row);
         }
-        let asks = asks(state, live, &rows);
+        let asks = asks(state, now, live, &rows);
         Board {
             run: state.run.clone(),
             plan: state.plan.name.clone(),
@@ -633,7 +637,7 @@ fn question(step: &Step, gate: &GateState) -> String {
     }
 }
 
-fn asks(state: &RunState, live: bool, rows: &[Row]) -> Vec<Ask> {
+fn asks(state: &RunState, now: Timestamp, live: bool, rows: &[Row]) -> Vec<Ask> {
     let mut asks = Vec::new();
     if state.ending.is_some() {
         return asks;
@@ -642,7 +646,7 @@ fn asks(state: &RunState, live: bool, rows: &[Row]) -> Vec<Ask> {
     for (ix, at) in (0..).map(StepIx).zip(&state.steps) {
         let step = state.plan.step(ix);
         let id = &step.id;
-        let decide = |words: &[&str]| words.iter().map(|word| next::decide(run, id, word)).collect::<Vec<_>>();
+        let offer = |words: &[&str]| words.iter().map(|word| next::decide(run, id, word)).collect::<Vec<_>>();
         let (why, text, since, expires, commands) = match at {
             StepState::InDoubt { reason, since, .. } => {
                 let offered = answers::in_doubt(run, id, state.facts(ix).last_probe.as_ref());
@@ -654,22 +658,18 @@ fn asks(state: &RunState, live: bool, rows: &[Row]) -> Vec<Ask> {
                     OnFailure::Ask | OnFailure::Stop | OnFailure::Continue => reason.clone(),
                 };
                 let facts = state.facts(ix);
-                let offered = answers::failed(
-                    run,
-                    id,
-                    facts.last_probe.as_ref(),
-                    facts.attempts == 0 && matches!(step.work, Work::Action(_)),
-                );
+                let offered = answers::failed(run, step, facts.last_probe.as_ref());
                 (Why::Failed, text, Some(*at), None, offered.into_iter().map(|answer| answer.command).collect())
             }
-            StepState::AtGate(gate) if gate.expired => {
-                (Why::GateExpired, gate.ask.clone(), Some(gate.asked), None, decide(&["retry", "no-go"]))
+            StepState::AtGate(gate) if decide::has_lapsed(gate, now) => {
+                (Why::GateExpired, gate.ask.clone(), Some(gate.asked), None, offer(&["retry", "stop"]))
             }
             StepState::AtGate(gate) => {
-                (Why::Gate, question(step, gate), Some(gate.asked), gate.expires, decide(&["go", "no-go"]))
+                let vote = |answer| next::vote(run, id, answer, &gate.nonce);
+                (Why::Gate, question(step, gate), Some(gate.asked), gate.expires, vec![vote("go"), vote("no-go")])
             }
             StepState::AtManual(manual) if manual.answered.is_none() => {
-                let mut commands = decide(&["done", "not-done"]);
+                let mut commands = offer(&["done", "not-done"]);
                 if let (Work::Manual(rules), Some(done)) = (&step.work, commands.first_mut()) {
                     for field in rules.evidence.iter().filter(|field| field.required) {
                         done.extend([" --evidence ", &field.name, "=…"]);
@@ -680,6 +680,15 @@ fn asks(state: &RunState, live: bool, rows: &[Row]) -> Vec<Ask> {
             _ => continue,
         };
         asks.push(Ask { step: Some(id.clone()), why, text, since, expires, commands });
+    }
+    if state.window_closed {
+        let text = "the window is shut, and steps are left; nothing more starts".to_owned();
+        let mut commands = vec![next::extend(run)];
+        let left = |ix: &StepIx| matches!(state.plan.step(*ix).work, Work::Checkpoint) && !state.is_satisfied(*ix);
+        let checkpoint = (0..).map(StepIx).take(state.plan.steps.len()).find(left);
+        commands.extend(checkpoint.map(|ix| next::extend_to(run, &state.plan.step(ix).id)));
+        commands.push(next::abort(run));
+        asks.push(Ask { step: None, why: Why::Window, text, since: None, expires: None, commands });
     }
     asks.sort_by_key(|ask| ask.why);
     if let Some((by, reason)) = state.paused.as_ref().filter(|_| live) {
@@ -718,7 +727,7 @@ fn standing(state: &RunState, live: bool, rows: &[Row], asks: &[Ask]) -> Standin
         Standing::Interrupted
     } else if wanted(Why::InDoubt) {
         Standing::InDoubt
-    } else if wanted(Why::Failed) || wanted(Why::Gate) || wanted(Why::GateExpired) || wanted(Why::Manual) {
+    } else if wanted(Why::Failed) || wanted(Why::Gate) || wanted(Why::GateExpired) || wanted(Why::Manual) || wanted(Why::Window) {
         Standing::WaitingForPerson
     } else if state.paused.is_some() {
         Standing::Paused
@@ -749,6 +758,8 @@ mod tests {
             ask: "go?".into(),
             behind: vec![],
             binding: "b".into(),
+            nonce: "7f3a".into(),
+            because: None,
             asked: at(300),
             expires: None,
             expired,

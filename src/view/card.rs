@@ -26,10 +26,8 @@ pub fn resume(state: &RunState, changes: &[String], now: Timestamp, page: &Page)
     stands(state, &mut block);
     looked_at(state, &mut block);
     wants_a_person(state, &mut block);
-    let next: Vec<String> = steps(state, |ix, at| {
-        matches!(at, StepState::Pending | StepState::Backoff { .. })
-            && state.plan.step(ix).needs.iter().all(|&need| state.is_satisfied(need))
-    });
+    let next: Vec<String> =
+        steps(state, |ix, at| matches!(at, StepState::Pending | StepState::Backoff { .. }) && state.is_ready(ix));
     block.field("starts next", &if next.is_empty() { "nothing yet".to_owned() } else { list(&next, NAMED) });
     let kept: Vec<String> = state
         .plan
@@ -79,7 +77,7 @@ fn looked_at(state: &RunState, block: &mut Block<'_>) {
     for (effects, what) in [
         (&[Effect::Read][..], "changes nothing; simply made again"),
         (&[Effect::Ensure, Effect::Cas, Effect::Keyed][..], "in doubt; probed first, and applied again only if it is not done"),
-        (&[Effect::Once][..], "in doubt; probed, and a person is asked before a second attempt"),
+        (&[Effect::Once][..], "in doubt; probed twice, and made again only if both looks say that it is not done"),
         (&[Effect::Opaque][..], "in doubt; there is no probe, a person must say how it ended"),
     ] {
         let cut_off = steps(state, |ix, at| {

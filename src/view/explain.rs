@@ -264,7 +264,7 @@ fn standing(out: &mut Text<'_>, plan: &Plan, ix: StepIx, At { state, now, live }
             .step(ix)
             .needs
             .iter()
-            .filter(|&&need| !state.is_satisfied(need))
+            .filter(|&&need| !state.is_through(need))
             .filter_map(|need| board.rows.get(need.at()))
             .map(|row| format!("{} ({})", row.id, row.word))
             .collect();

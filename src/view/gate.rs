@@ -41,17 +41,32 @@ fn at_gate(state: &RunState, ix: StepIx, gate: &Gate, at: &GateState, now: Times
     let title = if at.expired { "gate, expired" } else { "gate" };
     let mut block = Block::new(page, title, step, Tone::Asks);
     block.text(&at.ask);
-    block.field("may answer", &approvers(&state.plan, gate, state.initiator.as_ref().map(|by| by.name.as_str())));
+    if let Some(why) = &at.because {
+        block.field("asked anew", why);
+    }
+    block.field("may answer", &approvers(state, ix, gate));
+    if let Some(shared) = shared_account(&state.plan, gate) {
+        block.field(
+            "but",
+            &format!("`{shared}` is an account that several people may use: a quorum of accounts is no quorum of people"),
+        );
+    }
     let votes: Vec<String> = at.votes.iter().map(who).collect();
     let so_far = if votes.is_empty() { "nobody yet".to_owned() } else { list(&votes, 5) };
     block.field("said go", &format!("{} of {} needed: {so_far}", at.votes.len(), gate.quorum.max(1)));
     match at.expires {
-        Some(_) if at.expired => block.field("expired", "nobody answered in time; that is no yes"),
+        Some(until) if at.expired || until <= now => block.field("expired", "nobody answered in time; that is no yes"),
         Some(until) => {
             let text = format!("{} ({}); no answer is a no", distance(until, now), full(until, &page.zone));
             block.field("expires", &text);
         }
         None => {}
+    }
+    if let Some(span_of) = gate.valid_for {
+        block.field("valid for", &format!("{} after the go; what has not begun by then is asked about again", span(span_of)));
+    }
+    for (_, by, rule, reason) in &state.overrides {
+        block.field("emergency", &format!("{} went past a rule ({rule}): {reason}", who(by)));
     }
     for (n, words) in skipped_before(state, ix).iter().enumerate() {
         block.field(if n == 0 { "skipped" } else { "" }, words);
@@ -62,12 +77,13 @@ fn at_gate(state: &RunState, ix: StepIx, gate: &Gate, at: &GateState, now: Times
     if at.behind.len() > IDENTITIES {
         block.field("", &format!("and {} more", at.behind.len() - IDENTITIES));
     }
-    if at.expired {
+    if crate::run::decide::has_lapsed(at, now) {
         block.answer(&next::decide(run, &step.id, "retry"), "asks the question anew");
-    } else {
-        block.answer(&next::decide(run, &step.id, "go"), &go_means(&state.plan, step, gate, at));
+        block.answer(&next::decide(run, &step.id, "stop"), "ends the run here; what is in flight ends first");
+        return block.end();
     }
-    block.answer(&next::decide(run, &step.id, "no-go"), "ends the run here; what is in flight ends first");
+    block.answer(&next::vote(run, &step.id, "go", &at.nonce), &go_means(&state.plan, step, gate, at));
+    block.answer(&next::vote(run, &step.id, "no-go", &at.nonce), "ends the run here; what is in flight ends first");
     block.end()
 }
 
@@ -142,9 +158,7 @@ fn failed(state: &RunState, step: &Step, ix: StepIx, reason: &str, at: Timestamp
             "the plan says `rollback`; this version does not go back by itself, so it stands still and asks",
         );
     }
-    for answer in
-        answers::failed(run, &step.id, facts.last_probe.as_ref(), facts.attempts == 0 && matches!(step.work, Work::Action(_)))
-    {
+    for answer in answers::failed(run, step, facts.last_probe.as_ref()) {
         block.answer(&answer.command, answer.means);
     }
     block.end()
@@ -198,19 +212,58 @@ fn unless_said(seen: &str, reason: &str) -> String {
     if reason.contains(seen) { String::new() } else { format!(", {seen}") }
 }
 
+/// The window is shut before this step: what may be done about it.
+#[must_use]
+pub fn window(state: &RunState, ix: StepIx, now: Timestamp, page: &Page) -> String {
+    let step = state.plan.step(ix);
+    let run = state.run.as_str();
+    let mut block = Block::new(page, "window", step, Tone::Asks);
+    block.text("The window is shut, and this step and those after it have not begun. Nothing more starts.");
+    if let Some(window) = &state.plan.window {
+        let closed = state.window_until.map_or(window.closes, |until| until.max(window.closes));
+        block.field("closed", &format!("{} ({})", full(closed, &page.zone), distance(closed, now)));
+        if let Some(back) = window.back_out_by {
+            block.field("back out by", &format!("{} ({})", full(back, &page.zone), distance(back, now)));
+        }
+    }
+    block.answer(&next::extend(run), "lets steps start for so long from now");
+    let checkpoint = |ix: &StepIx| matches!(state.plan.step(*ix).work, Work::Checkpoint) && !state.is_satisfied(*ix);
+    if let Some(checkpoint) = (0..).map(StepIx).take(state.plan.steps.len()).find(checkpoint) {
+        let id = &state.plan.step(checkpoint).id;
+        block.answer(&next::extend_to(run, id), "does what this checkpoint needs and ends there");
+    }
+    block.answer(&next::abort(run), "ends the run here; going back is by hand: `explain STEP --by-hand` prints each undo");
+    block.end()
+}
+
+/// An account among those that may answer which is known to be used by several people.
+fn shared_account<'p>(plan: &'p Plan, gate: &'p Gate) -> Option<&'p str> {
+    if gate.quorum < 2 && !gate.not_initiator {
+        return None;
+    }
+    let accounts = gate.approvers.iter().filter_map(|role| plan.targets.roles.get(role)).flatten();
+    accounts.map(String::as_str).find(|name| matches!(*name, "root" | "Administrator" | "SYSTEM"))
+}
+
 /// Who may answer a gate: the roles with their accounts.
-fn approvers(plan: &Plan, gate: &Gate, initiator: Option<&str>) -> String {
-    let mut out = roles(plan, &gate.approvers);
+fn approvers(state: &RunState, ix: StepIx, gate: &Gate) -> String {
+    let mut out = roles(&state.plan, &gate.approvers);
     if gate.quorum > 1 {
         let _ = write!(out, "; {} different people", gate.quorum);
     }
     if gate.not_initiator {
         out += "; not ";
-        match initiator {
-            Some(name) => {
-                let _ = write!(out, "{name}, who started the run");
+        match &state.on_duty {
+            Some(by) if state.on_duty == state.initiator => {
+                let _ = write!(out, "{}, who started the run", by.name);
+            }
+            Some(by) => {
+                let _ = write!(out, "{}, who runs it now", by.name);
             }
             None => out += "whoever starts the run",
+        }
+        for name in crate::run::gates::amenders(state, ix) {
+            let _ = write!(out, ", nor {name}, who amended what lies behind it");
         }
     }
     out
@@ -393,6 +446,8 @@ mod tests {
             ask: "The counts agree. Delete the well-known user?".into(),
             behind: vec!["delete-user: objectGUID 6f9619ff-8b86-d011-b42d-00c04fc964ff".into()],
             binding: "b".into(),
+            nonce: "7f3a".into(),
+            because: None,
             asked: at(3000),
             expires: Some(at(3000 + 7200)),
             expired: false,
@@ -455,6 +510,7 @@ mod tests {
                 seen: "host is down".into(),
                 at: at(3500),
                 quiesced: false,
+                time_is_over: false,
                 running: false,
             });
         });

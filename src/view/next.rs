@@ -44,6 +44,33 @@ pub fn decide(run: &str, step: &StepId, answer: &str) -> String {
     here(format!("relevo decide {} {} {answer} --reason \"…\"", quote(run), quote(step.as_str())))
 }
 
+/// `relevo decide RUN GATE go|no-go --question NONCE --reason "…"`: an answer to one asked question and to no other.
+#[must_use]
+pub fn vote(run: &str, step: &StepId, answer: &str, nonce: &str) -> String {
+    if nonce.is_empty() {
+        return decide(run, step, answer);
+    }
+    here(format!("relevo decide {} {} {answer} --question {nonce} --reason \"…\"", quote(run), quote(step.as_str())))
+}
+
+/// `relevo extend RUN --by 2h --reason "…"`.
+#[must_use]
+pub fn extend(run: &str) -> String {
+    here(format!("relevo extend {} --by 2h --reason \"…\"", quote(run)))
+}
+
+/// `relevo extend RUN --checkpoint ID --reason "…"`.
+#[must_use]
+pub fn extend_to(run: &str, checkpoint: &StepId) -> String {
+    here(format!("relevo extend {} --checkpoint {} --reason \"…\"", quote(run), quote(checkpoint.as_str())))
+}
+
+/// `relevo abort RUN --reason "…"`.
+#[must_use]
+pub fn abort(run: &str) -> String {
+    here(format!("relevo abort {} --reason \"…\"", quote(run)))
+}
+
 /// `relevo resume RUN`.
 #[must_use]
 pub fn resume(run: &str) -> String {

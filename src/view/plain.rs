@@ -101,6 +101,9 @@ fn say(record: &Record, state: &RunState, zone: &TimeZone) -> Option<(&'static s
             let how = if *take_over { "taken over" } else { "held" };
             ("holder", format!("{how} by {} on {}, process {}, epoch {}", holder.user, holder.host, holder.pid, record.epoch))
         }
+        Event::SemanticsRaised { from, to, version } => {
+            ("version", format!("relevo {version} goes on; the rules of events {to} hold from here on, {from} before"))
+        }
         Event::RunResumed { by, .. } => ("resumed", format!("by {}", who(by))),
         Event::RunPaused { by, reason } => ("paused", because(by, reason)),
         Event::RunContinued { by } => ("continued", format!("by {}", who(by))),
@@ -176,8 +179,9 @@ fn say(record: &Record, state: &RunState, zone: &TimeZone) -> Option<(&'static s
         Event::RetryScheduled { attempt, at, reason, .. } => {
             ("retry", format!("attempt {attempt} in {}: {reason}", span(at.since(record.at))))
         }
-        Event::GateAsked { ask, expires, .. } => {
-            ("GATE", format!("{ask}{}", expires.map_or(String::new(), |at| format!(" (expires {})", told(at)))))
+        Event::GateAsked { ask, expires, because, .. } => {
+            let again = because.as_ref().map_or(String::new(), |why| format!(" (asked anew: {why})"));
+            ("GATE", format!("{ask}{again}{}", expires.map_or(String::new(), |at| format!(" (expires {})", told(at)))))
         }
         Event::VoteCast { by, go, reason, not_counted, .. } => {
             let vote = if *go { "go" } else { "no-go" };
@@ -185,6 +189,7 @@ fn say(record: &Record, state: &RunState, zone: &TimeZone) -> Option<(&'static s
             ("vote", format!("{vote} by {}{lost}", because(by, reason).trim_start_matches("by ")))
         }
         Event::GateOpened { .. } => ("go", "the gate is open".to_owned()),
+        Event::GoLapsed { reason, .. } => ("lapsed", format!("the go no longer holds: {reason}")),
         Event::GateRefused { by, reason, .. } => ("NO-GO", because(by, reason)),
         Event::GateExpired { .. } => ("expired", "nobody answered in time; that is no yes".to_owned()),
         Event::ManualAsked { instructions, .. } => ("MANUAL", instructions.trim().to_owned()),
@@ -192,6 +197,23 @@ fn say(record: &Record, state: &RunState, zone: &TimeZone) -> Option<(&'static s
         Event::Decided { decision, by, reason, .. } => {
             ("decided", format!("{} {}", decision_words(*decision), because(by, reason)))
         }
+        Event::RuleOverridden { rule, by, reason, .. } => {
+            ("EMERGENCY", format!("{}; past the rule: {rule}", because(by, reason)))
+        }
+        Event::LetterRefused { by, reason } => ("refused", format!("an order of {}: {reason}", who(by))),
+        Event::WindowClosed { overrun: true } => {
+            ("overrun", "the window is shut, and the point of no return has started: it holds nothing any more".to_owned())
+        }
+        Event::WindowClosed { overrun: false } => ("WINDOW", "it is shut, and steps are left".to_owned()),
+        Event::WindowExtended { until, checkpoint, by, reason } => {
+            let to = match (until, checkpoint) {
+                (_, Some(checkpoint)) => format!("for what `{checkpoint}` needs"),
+                (Some(until), None) => format!("until {}", told(*until)),
+                (None, None) => String::new(),
+            };
+            ("extended", format!("{to} {}", because(by, reason)))
+        }
+        Event::OldHostOff { by, reason } => ("host off", because(by, reason)),
         Event::Noted { by, text } => ("note", format!("{}: {text}", who(by))),
         Event::EvidenceStored { evidence, .. } => {
             ("kept", format!("{}, {}", evidence.kind, count(usize::try_from(evidence.bytes).unwrap_or(usize::MAX), "byte")))
@@ -335,6 +357,7 @@ mod tests {
             seen: "the file is there".into(),
             conditions: Vec::new(),
             quiesced,
+            time_is_over: false,
             running: false,
             outputs: serde_json::Map::new(),
         };
@@ -368,6 +391,7 @@ mod tests {
             go: true,
             reason: String::new(),
             binding: String::new(),
+            nonce: String::new(),
             not_counted: Some("the name was only typed".into()),
         };
         assert_eq!(

@@ -37,7 +37,7 @@ pub fn person(name: &str) -> Person {
 
 /// A record of an event.
 pub fn record(seq: u64, secs: i64, event: Event) -> Record {
-    Record { seq, epoch: 1, prev: "0".repeat(64), at: at(secs), event }
+    Record { seq, epoch: 1, prev: "0".repeat(64), at: at(secs), letter: None, event }
 }
 
 fn step(id: &str, work: Work) -> Step {
@@ -57,6 +57,8 @@ fn step(id: &str, work: Work) -> Step {
         deadline: None,
         retry: Retry { attempts: 3, interval: Span::from_secs(10), backoff: 2.0, max_interval: Span::from_secs(120) },
         on_failure: OnFailure::Ask,
+        in_doubt: None,
+        stable_for: Span::from_secs(2),
         outputs: Vec::new().into(),
         estimate: None,
         point_of_no_return: false,
@@ -93,7 +95,17 @@ pub fn noop(id: &str) -> Step {
 pub fn gate(id: &str, ask: &str, approvers: &[&str], quorum: u32) -> Step {
     let approvers = approvers.iter().map(|&role| role.to_owned()).collect();
     let expires = Some(Span::from_secs(7200));
-    step(id, Work::Gate(Box::new(Gate { ask: ask.to_owned(), approvers, quorum, not_initiator: quorum > 1, expires })))
+    step(
+        id,
+        Work::Gate(Box::new(Gate {
+            ask: ask.to_owned(),
+            approvers,
+            quorum,
+            not_initiator: quorum > 1,
+            expires,
+            valid_for: None,
+        })),
+    )
 }
 
 pub fn manual(id: &str, instructions: &str) -> Step {

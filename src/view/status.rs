@@ -245,6 +245,8 @@ mod tests {
                 ask: "Delete\u{1b} the user?".into(),
                 behind: vec![],
                 binding: "b".into(),
+                nonce: "7f3a".into(),
+                because: None,
                 asked: at(500),
                 expires: Some(at(7700)),
                 expired: false,

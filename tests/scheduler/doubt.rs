@@ -1,11 +1,11 @@
 //! What a resume does, per effect class: the rows of the table, one test each.
 
 use relevo::plan::action::Effect;
-use relevo::plan::{Step, Verdict};
+use relevo::plan::{InDoubt, Step, Verdict};
 use relevo::run::event::Decision;
 
 use crate::story::{
-    Story, applied, busy, cannot_tell, decided, ended, looked, not_sent, quiet, rejected, shown, started, unknown,
+    Story, applied, busy, cannot_tell, decided, ended, looked, not_sent, quiet, rejected, shown, started, time_is_over, unknown,
 };
 use crate::support::{StepExt, action, plan};
 
@@ -82,14 +82,65 @@ fn a_keyed_effect_is_made_again_with_or_without_a_probe() {
 }
 
 #[test]
-fn f75_i3_an_effect_that_must_happen_once_is_looked_at_twice_and_then_a_person_is_asked() {
+fn f75_an_effect_that_must_happen_once_is_made_again_after_two_quiet_looks_apart() {
     let mut story = cut_off(action("a", Effect::Once));
     story.tell(quiet("a", 1, Some(Verdict::NotDone))).next_is(&["wake in 2 s", "held up by Time"]);
     story.wait(2).next_is(&["settle a 1"]);
-    story.tell(quiet("a", 1, Some(Verdict::NotDone)));
-    let why = "the probe says twice that it is not done, and a repetition would be harmful if that were wrong: seen";
+    story.tell(quiet("a", 1, Some(Verdict::NotDone))).decides(&["a is tried again: 2 in 0 s", "look a 2"]);
+}
+
+#[test]
+fn f75_two_looks_closer_than_the_time_in_which_a_change_is_seen_everywhere_are_one() {
+    let mut story = cut_off(action("a", Effect::Once).with(|step| step.stable_for = relevo::time::Span::from_secs(10)));
+    story.tell(quiet("a", 1, Some(Verdict::NotDone))).next_is(&["wake in 10 s", "held up by Time"]);
+    story.wait(1).crash().next_is(&["wake in 9 s", "held up by Time"]);
+    // A look that comes early, for whatever reason, is not yet the second one that counts.
+    story.tell(quiet("a", 1, Some(Verdict::NotDone))).next_is(&["wake in 10 s", "held up by Time"]);
+    story.wait(10).tell(quiet("a", 1, Some(Verdict::NotDone))).decides(&["a is tried again: 2 in 0 s", "look a 2"]);
+}
+
+#[test]
+fn f75_i3_an_effect_that_must_happen_once_and_destroys_goes_to_a_person() {
+    let mut story = cut_off(action("a", Effect::Once).acting(|action| action.destructive = true));
+    story.tell(quiet("a", 1, Some(Verdict::NotDone))).wait(2).tell(quiet("a", 1, Some(Verdict::NotDone)));
+    let why = "the probe says twice that it is not done, and a repetition would destroy if that were wrong: seen";
     story.decides(&[&format!("{DOUBT}{why}"), "held up by Doubt"]);
     story.tell(decided("a", Decision::NotDone)).next_is(&["look a 2"]);
+}
+
+#[test]
+fn the_author_may_have_a_person_asked_or_a_repetition_made() {
+    let ask = |effect| cut_off(action("a", effect).with(|step| step.in_doubt = Some(InDoubt::Ask)));
+    for effect in [Effect::Ensure, Effect::Cas, Effect::Keyed, Effect::Once] {
+        let mut story = ask(effect);
+        story.tell(quiet("a", 1, Some(Verdict::NotDone)));
+        story.decides(&[&format!("{DOUBT}the plan says that a person decides: seen"), "held up by Doubt"]);
+    }
+    let repeat = action("a", Effect::Once).acting(|action| action.destructive = true);
+    let mut story = cut_off(repeat.with(|step| step.in_doubt = Some(InDoubt::Repeat)));
+    story.tell(quiet("a", 1, Some(Verdict::NotDone))).wait(2).tell(quiet("a", 1, Some(Verdict::NotDone)));
+    story.decides(&["a is tried again: 2 in 0 s", "look a 2"]);
+}
+
+#[test]
+fn f52_done_counts_only_once_the_attempt_can_no_longer_act() {
+    for effect in [Effect::Ensure, Effect::Cas, Effect::Keyed, Effect::Once] {
+        let mut story = cut_off(action("a", effect));
+        story.tell(cannot_tell("a", 1, Some(Verdict::Done)));
+        story.decides(&[&format!("{DOUBT}nobody can tell whether it can still act: seen"), "held up by Doubt"]);
+        story.tell(decided("a", Decision::Done)).decides(&["a is verified: Decided", "finished: Done"]);
+    }
+}
+
+#[test]
+fn f58_where_only_the_time_of_an_attempt_is_over_two_looks_apart_must_agree() {
+    let mut story = cut_off(action("a", Effect::Cas));
+    story.tell(time_is_over("a", 1, Some(Verdict::Done))).next_is(&["wake in 2 s", "held up by Time"]);
+    story.wait(2).tell(time_is_over("a", 1, Some(Verdict::NotDone))).next_is(&["wake in 2 s", "held up by Time"]);
+    story.wait(2).tell(time_is_over("a", 1, Some(Verdict::NotDone))).decides(&["a is tried again: 2 in 0 s", "look a 2"]);
+    let mut story = cut_off(action("a", Effect::Cas));
+    story.tell(time_is_over("a", 1, Some(Verdict::Done))).wait(2).tell(time_is_over("a", 1, Some(Verdict::Done)));
+    story.decides(&["a is verified: Applied", "finished: Done"]);
 }
 
 #[test]

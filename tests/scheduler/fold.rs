@@ -1,5 +1,6 @@
 //! The fold is total: no sequence of events makes it, or the scheduler, panic; and what the scheduler decides can be.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -80,11 +81,11 @@ fn event() -> impl Strategy<Value = Event> {
     let about_steps = prop_oneof![
         8 => (step(), 0_u32..4, phase(), verdict(), any::<bool>(), any::<bool>()).prop_map(
             move |(step, attempt, phase, verdict, quiesced, running)| Event::ProbeFinished {
-                step, attempt, phase, verdict, seen: String::new(), conditions: Vec::new(), quiesced, running, outputs: Outputs::new(),
+                step, attempt, phase, verdict, seen: String::new(), conditions: Vec::new(), quiesced, time_is_over: false, running, outputs: Outputs::new(),
             }
         ),
         6 => (step(), 1_u32..4)
-            .prop_map(|(step, attempt)| Event::AttemptStarted { step, attempt, identity: Identity::new(), before_image: None, handle: None }),
+            .prop_map(|(step, attempt)| Event::AttemptStarted { step, attempt, identity: Identity::new(), before_image: None, handle: None, call: None }),
         6 => (step(), 1_u32..4, outcome()).prop_map(|(step, attempt, outcome)| Event::AttemptFinished { step, attempt, outcome }),
         2 => (step(), how()).prop_map(|(step, how)| Event::StepVerified { step, how, outputs: Outputs::new() }),
         1 => step().prop_map(move |step| Event::StepFailed { step, reason: reason() }),
@@ -93,12 +94,15 @@ fn event() -> impl Strategy<Value = Event> {
         1 => step().prop_map(|step| Event::StepNotApplicable { step }),
         2 => (step(), 1_u32..4).prop_map(move |(step, attempt)| Event::RetryScheduled { step, attempt, at: at(5), reason: reason() }),
         2 => step().prop_map(|step| Event::GateAsked {
-            step, ask: String::new(), behind: Vec::new(), binding: String::new(), expires: Some(at(50)),
+            step, ask: String::new(), behind: Vec::new(), binding: String::new(), nonce: String::new(), rules: String::new(),
+            matter: BTreeMap::new(), because: None, expires: Some(at(50)),
         }),
         2 => (step(), by(), any::<bool>()).prop_map(move |(step, by, go)| Event::VoteCast {
-            step, by, go, reason: reason(), binding: String::new(), not_counted: None,
+            step, by, go, reason: reason(), binding: String::new(), nonce: String::new(), not_counted: None,
         }),
         1 => step().prop_map(|step| Event::GateOpened { step }),
+        2 => step().prop_map(move |step| Event::GoLapsed { step, reason: reason() }),
+        1 => step().prop_map(|step| Event::IdentityPinned { step, identity: Identity::from([("id".to_owned(), "1".to_owned())]) }),
         1 => (step(), by()).prop_map(move |(step, by)| Event::GateRefused { step, by, reason: reason() }),
         1 => step().prop_map(|step| Event::GateExpired { step }),
         1 => step().prop_map(|step| Event::ManualAsked { step, instructions: String::new() }),
@@ -120,6 +124,10 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Event::RunContinued { by: person("bob") }),
         Just(run_started(Choices::default())),
         Just(Event::ClockJumped { millis: -5 }),
+        Just(Event::SemanticsRaised { from: 1, to: 2, version: String::new() }),
+        Just(Event::WindowClosed { overrun: false }),
+        Just(Event::WindowExtended { until: Some(at(70)), checkpoint: None, by: person("bob"), reason: String::new() }),
+        Just(Event::OldHostOff { by: person("bob"), reason: String::new() }),
     ];
     prop_oneof![12 => about_steps, 1 => about_runs]
 }
@@ -128,19 +136,14 @@ fn event() -> impl Strategy<Value = Event> {
 fn agrees(state: &RunState) {
     for (n, step) in state.steps.iter().enumerate() {
         let ix = relevo::plan::StepIx(u32::try_from(n).expect("small"));
-        let satisfied = |ix| state.is_satisfied(ix);
-        assert_eq!(state.is_ready(ix), state.plan.step(ix).needs.iter().all(|need| satisfied(*need)));
+        let ready = state.plan.step(ix).needs.iter().all(|need| state.is_through(*need));
+        assert_eq!(state.is_ready(ix), ready);
+        assert_eq!(state.is_through(ix), state.is_satisfied(ix) && ready);
         assert_eq!(state.failed.contains(&ix), matches!(step, StepState::Failed { .. }));
         assert_eq!(state.doubtful.contains(&ix), matches!(step, StepState::InDoubt { .. }));
     }
-    assert_eq!(
-        state.satisfied,
-        state
-            .steps
-            .iter()
-            .filter(|step| { matches!(step, StepState::Done { .. } | StepState::Skipped { .. } | StepState::NotApplicable) })
-            .count()
-    );
+    let through = (0..).map(relevo::plan::StepIx).take(state.steps.len()).filter(|ix| state.is_through(*ix));
+    assert_eq!(state.satisfied, through.count());
 }
 
 proptest! {
@@ -154,7 +157,7 @@ proptest! {
         let mut now = 0;
         let mut accepted = Vec::new();
         let mut tell = |scheduler: &mut Scheduler, event: Event, now: i64| {
-            let record = Record { seq: scheduler.state().seq + 1, epoch: 1, prev: String::new(), at: at(now), event };
+            let record = Record { seq: scheduler.state().seq + 1, epoch: 1, prev: String::new(), at: at(now), letter: None, event };
             let mut after = scheduler.clone();
             let result = after.apply(&record);
             if result.is_ok() {

@@ -1,7 +1,7 @@
 //! Gates: quorum, who counts, expiry, no-go.
 
 use relevo::plan::action::Effect;
-use relevo::plan::{Gate, Step, Work};
+use relevo::plan::{Gate, Step, StepIx, Work};
 use relevo::run::decide;
 use relevo::run::event::{Decision, Person};
 
@@ -56,14 +56,17 @@ fn s34_only_members_whose_account_is_known_and_who_did_not_start_the_run_count()
     });
     let state = story.state();
     let Work::Gate(gate) = &state.plan.steps[0].work else { panic!("a gate") };
-    assert_eq!(decide::vote_counts(state, gate, &person("bob")), Ok(()));
-    assert_eq!(decide::vote_counts(state, gate, &person("eve")), Err("`eve` belongs to none of the roles lead".to_owned()));
+    assert_eq!(decide::vote_counts(state, StepIx(0), gate, &person("bob")), Ok(()));
+    assert_eq!(
+        decide::vote_counts(state, StepIx(0), gate, &person("eve")),
+        Err("`eve` belongs to none of the roles lead".to_owned())
+    );
     let typed = Person { name: "bob".to_owned(), claimed: true };
-    assert!(decide::vote_counts(state, gate, &typed).is_err());
+    assert!(decide::vote_counts(state, StepIx(0), gate, &typed).is_err());
     let mut open_to_all = gate.clone();
     open_to_all.approvers.clear();
     assert_eq!(
-        decide::vote_counts(state, &open_to_all, &person("ada")),
+        decide::vote_counts(state, StepIx(0), &open_to_all, &person("ada")),
         Err("`ada` started the run, and the gate says not_initiator".to_owned())
     );
 }

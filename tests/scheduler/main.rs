@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a test may fail by panicking; outside of test functions clippy does not know that")]
 
+mod agreed;
 mod doubt;
 mod failure;
 mod fold;

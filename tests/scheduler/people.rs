@@ -53,11 +53,11 @@ fn a_person_who_says_that_it_cannot_be_done_fails_the_step() {
 #[test]
 fn i9_decisions_are_refused_where_there_is_nothing_to_decide() {
     let mut story = Story::of(plan(vec![action("a", Effect::Opaque), gate("g")]));
-    assert_eq!(story.refuses(decided("a", Decision::Retry)), "`a` is pending; `Retry` decides nothing about it");
+    assert_eq!(story.refuses(decided("a", Decision::Retry)), "`a` is pending; `retry` decides nothing about it");
     assert_eq!(story.refuses(decided("a", Decision::Rollback)), "this version does not roll back; `stop` ends the run here");
     story.tell(started("a", 1));
     assert_eq!(story.refuses(decided("a", Decision::Skip)), "`a` is applying at the moment; wait until it has ended");
-    assert_eq!(story.refuses(decided("a", Decision::Done)), "`a` is applying; `Done` decides nothing about it");
+    assert_eq!(story.refuses(decided("a", Decision::Done)), "`a` is applying; `done` decides nothing about it");
     story.tell(ended("a", 1, applied())).tell(Event::StepVerified {
         step: step_id("a"),
         how: How::Unverified,
@@ -118,7 +118,7 @@ fn an_amended_plan_keeps_what_is_known_by_id() {
         action("a", Effect::Read),
         checkpoint("c").needs(&[0, 1, 2]),
     ];
-    story.scheduler.rebind(Arc::new(plan(amended)));
+    story.scheduler.rebind(Arc::new(plan(amended)), Some(&person("ada")));
     assert_eq!((story.word("a"), story.word("b"), story.word("new")), ("done", "unsettled", "pending"));
     story.next_is(&["settle b 1", "apply new 1"]);
 }

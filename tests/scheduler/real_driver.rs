@@ -13,6 +13,7 @@ use relevo::run::connector::{Call, Connector, Description, Evidence, Finding, Lo
 use relevo::run::driver::{Driver, End, Observer, Parts, Registry, Request};
 use relevo::run::event::{Choices, Event, EvidenceRef, Outcome, Outputs, Record};
 use relevo::run::journal::{Journal, JournalError};
+use relevo::run::letters::{NoLetters, Sender};
 use relevo::run::order::Order;
 use relevo::run::people::Later;
 use relevo::run::scheduler::Scheduler;
@@ -100,6 +101,11 @@ impl Connector for Systems {
     }
 }
 
+/// Somebody who may write the run's files.
+fn holder(name: &str) -> Sender {
+    Sender { person: person(name), holds: true }
+}
+
 struct One(Arc<dyn Connector>);
 
 impl Registry for One {
@@ -111,9 +117,16 @@ impl Registry for One {
 struct Memory(Arc<Mutex<Vec<Record>>>);
 
 impl Journal for Memory {
-    fn append(&mut self, at: Timestamp, event: &Event) -> Result<Record, JournalError> {
+    fn append(&mut self, at: Timestamp, letter: Option<&str>, event: &Event) -> Result<Record, JournalError> {
         let mut records = self.0.lock().expect("one thread");
-        let record = Record { seq: records.len() as u64 + 1, epoch: 1, prev: String::new(), at, event: event.clone() };
+        let record = Record {
+            seq: records.len() as u64 + 1,
+            epoch: 1,
+            prev: String::new(),
+            at,
+            letter: letter.map(str::to_owned),
+            event: event.clone(),
+        };
         assert!(records.len() < 200_000, "the driver turns in circles");
         records.push(record.clone());
         Ok(record)
@@ -185,6 +198,7 @@ fn run(plan: Plan, systems: Systems, wait: bool, requests: Vec<(u64, Request)>) 
             people: Box::new(Later { wait }),
             observer: Box::new(Nothing),
             requests: inbox,
+            letters: Box::new(NoLetters),
         });
         driver.open_with(opening, None).expect("in memory");
         let posting = async {
@@ -219,7 +233,7 @@ fn a_pause_while_the_before_image_is_stored_keeps_the_destruction_from_starting(
     let destroys = action("a", Effect::Cas).acting(|action| action.destructive = true);
     for (request, exit) in [
         (Request::Interrupt, Exit::Interrupted),
-        (Request::Order(Order::Abort { reason: "enough".to_owned() }, person("bob"), None), Exit::Failed),
+        (Request::Order(Order::Abort { reason: "enough".to_owned() }, holder("bob"), None), Exit::Failed),
     ] {
         let systems = Systems { image: 300, ..Systems::default() };
         let (end, events) = run(plan(vec![destroys.clone()]), systems, true, vec![(10, request)]);
@@ -239,19 +253,42 @@ fn a_before_image_that_takes_long_is_followed_by_another_look_and_not_by_another
     assert_eq!((end.exit, looks, intents(&events)), (Exit::Done, 2, vec!["a 1".to_owned()]));
 }
 
+fn with_window(steps: Vec<relevo::plan::Step>, closes: i64) -> Plan {
+    let mut plan = plan(steps);
+    plan.window = Some(Window { timezone: "UTC".to_owned(), opens: at(-60), closes: at(closes), back_out_by: None });
+    plan
+}
+
 #[test]
-fn f82_a_window_that_has_closed_for_good_is_left_even_with_people_there() {
-    let mut plan = plan(vec![action("a", Effect::Read)]);
-    plan.window = Some(Window { timezone: "UTC".to_owned(), opens: at(-60), closes: at(-30), back_out_by: None });
-    let (end, events) = run(plan, Systems::default(), true, Vec::new());
+fn f82_a_window_that_is_shut_starts_nothing_and_is_left_where_nobody_can_be_asked() {
+    let (end, events) = run(with_window(vec![action("a", Effect::Read)], -30), Systems::default(), false, Vec::new());
     assert_eq!((end.exit, intents(&events)), (Exit::WindowShut, Vec::new()));
+}
+
+#[test]
+fn f82_a_window_that_shuts_asks_in_place_and_steps_start_again_once_it_is_extended() {
+    let until = Order::Extend { until: Some(at(9_000)), checkpoint: None, reason: "nearly there".to_owned(), emergency: false };
+    let request = Request::Order(until, holder("bob"), None);
+    let (end, events) = run(with_window(vec![action("a", Effect::Read)], -30), Systems::default(), true, vec![(600, request)]);
+    assert!(events.iter().any(|event| matches!(event, Event::WindowClosed { overrun: false })), "{events:#?}");
+    assert_eq!((end.exit, intents(&events)), (Exit::Done, vec!["a 1".to_owned()]));
+}
+
+#[test]
+fn a_window_holds_nothing_once_the_point_of_no_return_has_started() {
+    let gone = action("a", Effect::Ensure).with(|step| step.point_of_no_return = true);
+    let steps = vec![gone, action("b", Effect::Ensure).needs(&[0])];
+    let systems = Systems { apply: 600, ..Systems::default() };
+    let (end, events) = run(with_window(steps, 60), systems, false, Vec::new());
+    assert!(events.iter().any(|event| matches!(event, Event::WindowClosed { overrun: true })), "{events:#?}");
+    assert_eq!((end.exit, intents(&events)), (Exit::Done, vec!["a 1".to_owned(), "b 1".to_owned()]));
 }
 
 #[test]
 fn f79_f80_a_clock_that_jumps_pauses_a_run_in_which_a_step_waits_for_its_time() {
     let steps = vec![action("a", Effect::Opaque), action("b", Effect::Opaque).with(|step| step.not_before = Some(at(3600)))];
     let systems = Systems { apply: 60, jump: Some((30, 7200)), ..Systems::default() };
-    let stop = Request::Order(Order::Abort { reason: "wrong clock".to_owned() }, person("bob"), None);
+    let stop = Request::Order(Order::Abort { reason: "wrong clock".to_owned() }, holder("bob"), None);
     let (end, events) = run(plan(steps), systems, true, vec![(600, stop)]);
     assert!(events.iter().any(|event| matches!(event, Event::RunPaused { .. })));
     assert_eq!((end.exit, intents(&events)), (Exit::Failed, vec!["a 1".to_owned()]));
@@ -262,16 +299,17 @@ fn a_kept_end_that_tells_nothing_does_not_turn_in_circles() {
     let unknown = Outcome::Unknown { reason: "no answer".to_owned() };
     let systems =
         Systems { outcomes: BTreeMap::from([("a".to_owned(), unknown.clone())]), ended: Some(unknown), ..Systems::default() };
-    let (end, events) = run(plan(vec![action("a", Effect::Once)]), systems, false, Vec::new());
+    let step = action("a", Effect::Once).acting(|action| action.destructive = true);
+    let (end, events) = run(plan(vec![step]), systems, false, Vec::new());
     assert_eq!((end.exit, intents(&events)), (Exit::InDoubt, vec!["a 1".to_owned()]));
     assert!(events.len() < 12, "{events:#?}");
 }
 
 #[test]
 fn a_no_go_is_refused_from_the_vote_itself() {
-    let vote = Order::Vote { step: crate::story::step_id("g"), go: false, reason: "no".to_owned(), binding: None };
+    let vote = Order::Vote { step: crate::story::step_id("g"), go: false, reason: "no".to_owned(), nonce: None, binding: None };
     let steps = vec![gate("g"), action("a", Effect::Read).needs(&[0])];
-    let (end, events) = run(plan(steps), Systems::default(), true, vec![(5, Request::Order(vote, person("bob"), None))]);
+    let (end, events) = run(plan(steps), Systems::default(), true, vec![(5, Request::Order(vote, holder("bob"), None))]);
     let refusals = events.iter().filter(|event| matches!(event, Event::GateRefused { .. })).count();
     assert_eq!((end.exit, refusals, intents(&events)), (Exit::Failed, 1, Vec::new()));
 }

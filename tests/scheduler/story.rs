@@ -6,8 +6,10 @@ use std::sync::Arc;
 use relevo::plan::{Plan, StepId, Verdict};
 use relevo::run::command::{Command, Hand, Next};
 use relevo::run::event::{
-    Choices, ConditionSeen, Decision, Event, Holder, How, Identity, Mode, Outcome, Outputs, Person, Phase, Record, SEMANTICS,
+    Choices, ConditionSeen, Decision, Event, Holder, How, Identity, Mode, OLDEST_SEMANTICS, Outcome, Outputs, Person, Phase,
+    Record, SEMANTICS,
 };
+use relevo::run::gates;
 use relevo::run::scheduler::Scheduler;
 use relevo::run::state::{RunState, StepState};
 use relevo::time::Timestamp;
@@ -38,6 +40,17 @@ impl Story {
         story
     }
 
+    /// A run that a program of the version before has started.
+    pub fn older(plan: Plan) -> Self {
+        let mut story = Story { scheduler: Scheduler::new(Arc::new(plan)), now: 0, epoch: 1, hand: Hand::default() };
+        let mut first = run_started(Choices::default());
+        if let Event::RunStarted { semantics, .. } = &mut first {
+            *semantics = OLDEST_SEMANTICS;
+        }
+        story.tell(first).tell(lock());
+        story
+    }
+
     /// This happens now.
     pub fn tell(&mut self, event: Event) -> &mut Self {
         if let Err(illegal) = self.try_tell(event) {
@@ -56,7 +69,7 @@ impl Story {
     }
 
     fn record(&self, event: Event) -> Record {
-        Record { seq: self.state().seq + 1, epoch: self.epoch, prev: String::new(), at: self.instant(), event }
+        Record { seq: self.state().seq + 1, epoch: self.epoch, prev: String::new(), at: self.instant(), letter: None, event }
     }
 
     fn try_tell(&mut self, event: Event) -> Result<(), relevo::run::fold::Illegal> {
@@ -182,6 +195,8 @@ fn in_words(event: &Event, now: Timestamp) -> String {
         }
         Event::GateOpened { step } => format!("{step} opens"),
         Event::GateRefused { step, by, .. } => format!("{step} is refused by {}", by.name),
+        Event::GoLapsed { step, reason } => format!("the go of {step} lapsed: {reason}"),
+        Event::WindowClosed { overrun } => format!("the window is shut (overrun: {overrun})"),
         Event::GateExpired { step } => format!("{step} has lapsed"),
         Event::CheckpointReached { step } => format!("{step} is reached"),
         Event::RunFinished { ending } => format!("finished: {ending:?}"),
@@ -211,6 +226,7 @@ pub fn run_started(choices: Choices) -> Event {
         semantics: SEMANTICS,
         version: "0".to_owned(),
         plan: String::new(),
+        whole: String::new(),
         fingerprints: BTreeMap::new(),
         choices,
         by: person("ada"),
@@ -238,6 +254,7 @@ pub fn conditions(step: &str, phase: Phase, verdict: Option<Verdict>, conditions
         seen: "seen".to_owned(),
         conditions,
         quiesced: true,
+        time_is_over: false,
         running: false,
         outputs: Outputs::new(),
     }
@@ -258,6 +275,15 @@ pub fn cannot_tell(step: &str, attempt: u32, verdict: Option<Verdict>) -> Event 
     probe(step, attempt, Phase::Doubt, verdict, false, false)
 }
 
+/// A look at an attempt in doubt whose time is over; nothing proves that it is gone.
+pub fn time_is_over(step: &str, attempt: u32, verdict: Option<Verdict>) -> Event {
+    let mut event = probe(step, attempt, Phase::Doubt, verdict, true, false);
+    if let Event::ProbeFinished { time_is_over, .. } = &mut event {
+        *time_is_over = true;
+    }
+    event
+}
+
 /// A look after an attempt was applied.
 pub fn shown(step: &str, attempt: u32, verdict: Verdict) -> Event {
     probe(step, attempt, Phase::Verify, Some(verdict), true, false)
@@ -272,6 +298,7 @@ fn probe(step: &str, attempt: u32, phase: Phase, verdict: Option<Verdict>, quies
         seen: "seen".to_owned(),
         conditions: Vec::new(),
         quiesced,
+        time_is_over: false,
         running,
         outputs: Outputs::new(),
     }
@@ -279,7 +306,7 @@ fn probe(step: &str, attempt: u32, phase: Phase, verdict: Option<Verdict>, quies
 
 /// An intent.
 pub fn started(step: &str, attempt: u32) -> Event {
-    Event::AttemptStarted { step: id(step), attempt, identity: Identity::new(), before_image: None, handle: None }
+    Event::AttemptStarted { step: id(step), attempt, identity: Identity::new(), before_image: None, handle: None, call: None }
 }
 
 /// An end.
@@ -325,14 +352,31 @@ pub fn vote(step: &str, by: &str, go: bool) -> Event {
         go,
         reason: "said so".to_owned(),
         binding: String::new(),
+        nonce: "q".to_owned(),
         not_counted: None,
     }
 }
 
-/// A gate's question.
+/// A gate's question, named `q`.
 pub fn asked(step: &str, expires: Option<i64>) -> Event {
-    let expires = expires.map(at);
-    Event::GateAsked { step: id(step), ask: "go?".to_owned(), behind: Vec::new(), binding: String::new(), expires }
+    asked_about(step, expires, None)
+}
+
+/// The same about what lies behind it in a state.
+pub fn asked_about(step: &str, expires: Option<i64>, state: Option<&RunState>) -> Event {
+    let matter = state.map(|state| gates::matter(state, state.plan.find(step).expect("a gate")));
+    let (steps, rules) = matter.map_or_else(Default::default, |matter| (matter.steps, matter.rules));
+    Event::GateAsked {
+        step: id(step),
+        ask: "go?".to_owned(),
+        behind: Vec::new(),
+        binding: String::new(),
+        nonce: "q".to_owned(),
+        rules,
+        matter: steps,
+        because: None,
+        expires: expires.map(at),
+    }
 }
 
 /// The id of a step.

@@ -280,6 +280,7 @@ fn started(choices: &Choices, mode: Mode) -> Event {
         semantics: SEMANTICS,
         version: "0".to_owned(),
         plan: String::new(),
+        whole: String::new(),
         fingerprints: std::collections::BTreeMap::new(),
         choices: choices.clone(),
         by: operator::initiator(),

@@ -25,6 +25,8 @@ pub fn step(id: &str, work: Work) -> Step {
         deadline: None,
         retry: Retry { attempts: 1, interval: Span::from_secs(10), backoff: 2.0, max_interval: Span::from_secs(120) },
         on_failure: OnFailure::Ask,
+        in_doubt: None,
+        stable_for: Span::from_secs(2),
         outputs: Arc::from([]),
         estimate: None,
         point_of_no_return: false,
@@ -54,7 +56,8 @@ pub fn action(id: &str, effect: Effect) -> Step {
 
 /// A gate that anybody may open alone, and whose question does not lapse.
 pub fn gate(id: &str) -> Step {
-    let gate = Gate { ask: format!("{id}?"), approvers: Vec::new(), quorum: 1, not_initiator: false, expires: None };
+    let gate =
+        Gate { ask: format!("{id}?"), approvers: Vec::new(), quorum: 1, not_initiator: false, expires: None, valid_for: None };
     step(id, Work::Gate(Box::new(gate)))
 }
 

@@ -55,6 +55,7 @@ impl Cx<'_> {
                 .and_then(|node| self.reader.bool(node, "not_initiator"))
                 .unwrap_or(false),
             expires: fields.get(GateKey::Expires).and_then(|node| self.reader.some_span(node, "expires")),
+            valid_for: fields.get(GateKey::ValidFor).and_then(|node| self.reader.some_span(node, "valid_for")),
         })
     }
 

@@ -14,11 +14,12 @@ use super::survey::Written;
 use super::{Built, Env, MOST_STEPS, number};
 use crate::plan::action::Effect;
 use crate::plan::fingerprint::Fingerprints;
-use crate::plan::keys::{ESTIMATE, EstimateKey, STEP, StepKey};
+use crate::plan::keys::{ESTIMATE, EstimateKey, IN_DOUBT, STEP, StepKey};
 use crate::plan::load::limit_ix;
 use crate::plan::node::{Kind, Node};
 use crate::plan::read::{Fields, Reader};
-use crate::plan::{Estimate, Limit, LimitIx, Step, StepId, StepIx, Work};
+use crate::plan::{Call, Estimate, InDoubt, Limit, LimitIx, Step, StepId, StepIx, Targets, Work};
+use crate::time::Span;
 
 /// Builds steps one after the other.
 pub(super) struct Builder<'a> {
@@ -166,6 +167,12 @@ impl<'a> Builder<'a> {
         cx.after.set(false);
         before.shrink_to_fit();
         after.shrink_to_fit();
+        let (work_effect, call) = match &work {
+            Work::Action(action) => (Some((action.effect, action.probed)), Some(&action.call)),
+            Work::Gate(_) | Work::Manual(_) | Work::Checkpoint => (None, None),
+        };
+        let in_doubt = fields.get(StepKey::InDoubt).and_then(|node| cx.in_doubt(node, work_effect));
+        let stable_for = stable_for(self.env.targets, call);
         let id = match item {
             None => StepId(Arc::clone(written)),
             Some((_, value)) => StepId::new(&format!("{written}[{}]", item_text(value))),
@@ -185,6 +192,8 @@ impl<'a> Builder<'a> {
             deadline: if is_action { deadline.or(defaults.deadline) } else { None },
             retry,
             on_failure: fields.get(StepKey::OnFailure).map_or(defaults.on_failure, |node| on_failure(reader, node)),
+            in_doubt,
+            stable_for,
             outputs: outputs.into(),
             estimate: fields.get(StepKey::Estimate).and_then(|node| cx.estimate(node)),
             point_of_no_return: fields
@@ -202,7 +211,41 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// How far two looks at a program on this machine must be apart: nothing but the program itself can be late.
+const LOCAL: Span = Span::from_secs(2);
+/// The same for a target that does not say how long a change takes to be seen everywhere.
+const REMOTE: Span = Span::from_secs(10);
+
+/// The time in which a change is seen everywhere: the longest `settle.stable_for` of the targets that the call names.
+fn stable_for(targets: &Targets, call: Option<&Call>) -> Span {
+    let Some(call) = call else { return LOCAL };
+    let said = targets
+        .named_in(&call.with)
+        .into_iter()
+        .filter_map(|(_, entry)| entry.get("settle")?.get("stable_for")?.as_str()?.parse::<Span>().ok());
+    match said.max() {
+        Some(said) => said,
+        None if matches!(call.uses.as_str(), "command" | "noop" | "wait") => LOCAL,
+        None => REMOTE,
+    }
+}
+
 impl Cx<'_> {
+    /// What the author says of an attempt in doubt. What no look can decide is never repeated unseen.
+    fn in_doubt(&self, node: &Node<'_>, effect: Option<(Effect, bool)>) -> Option<InDoubt> {
+        let said = match self.reader.word(node, "in_doubt", IN_DOUBT)? {
+            "repeat" => InDoubt::Repeat,
+            _ => InDoubt::Ask,
+        };
+        if said == InDoubt::Repeat
+            && effect.is_some_and(|(effect, probed)| effect == Effect::Opaque || !probed && effect != Effect::Read)
+        {
+            let hint = "give the step an `effect` other than `opaque`, and a `probe` that tells whether it is done";
+            self.reader.error(node, "an attempt in doubt is repeated only where a look can say that it was not done", hint);
+        }
+        Some(said)
+    }
+
     fn work(&self, fields: &Fields<'_, '_>, node: &Node<'_>) -> Work {
         let kinds = [StepKey::Uses, StepKey::Gate, StepKey::Manual, StepKey::Checkpoint];
         let given: Vec<StepKey> = kinds.into_iter().filter(|key| fields.get(*key).is_some()).collect();
@@ -245,6 +288,7 @@ impl Cx<'_> {
             (StepKey::Destructive, "destructive"),
             (StepKey::Undo, "undo"),
             (StepKey::Retry, "retry"),
+            (StepKey::InDoubt, "in_doubt"),
             (StepKey::Timeout, "timeout"),
             (StepKey::Deadline, "deadline"),
         ] {

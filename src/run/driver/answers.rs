@@ -102,6 +102,7 @@ impl Driver {
             seen: text,
             conditions: judged,
             quiesced: true,
+            time_is_over: false,
             running: false,
             outputs,
         })
@@ -123,6 +124,7 @@ impl Driver {
         let judged = observation.map(|seen| calls::judge(self.state(), ix, probe, seen));
         let outputs = observation.map(|seen| seen.outputs.clone()).unwrap_or_default();
         let awaited = matches!(self.state().step(ix), StepState::Applying { .. } | StepState::Unsettled { .. });
+        let time_is_over = matches!(quiescence, Quiescence::TimeIsOver { .. });
         let (quiesced, running, fallback) = match quiescence {
             // An end that tells nothing leaves the attempt in doubt; one in doubt already has been put to a person.
             Quiescence::Quiet { ended: Some(outcome), .. }
@@ -131,9 +133,9 @@ impl Driver {
                 let outcome = (**outcome).clone();
                 return self.record(Event::AttemptFinished { step, attempt, outcome }).map(|_| ());
             }
-            Quiescence::Quiet { seen, .. } => (true, false, seen),
+            Quiescence::Quiet { seen, .. } | Quiescence::TimeIsOver { seen } => (true, false, seen),
             Quiescence::Busy { seen } => (false, true, seen),
-            Quiescence::CannotTell { seen } | Quiescence::TimeIsOver { seen } => (false, false, seen),
+            Quiescence::CannotTell { seen } => (false, false, seen),
         };
         let (verdict, seen) = match judged {
             Some((verdict, seen)) => (Some(verdict), format!("{fallback}; {seen}")),
@@ -147,6 +149,7 @@ impl Driver {
             seen,
             conditions: Vec::new(),
             quiesced,
+            time_is_over,
             running,
             outputs,
         })

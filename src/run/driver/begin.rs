@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::{Doing, Driver, IMAGE_FRESH, Launch, Trouble, conditions};
 use crate::plan::expr::ExprError;
 use crate::plan::{Holds, Probe, StepIx, Work, expr};
 use crate::run::attempt::Ask;
 use crate::run::connector::{Connector, Quiescence};
 use crate::run::event::{Event, Outcome, Outputs};
-use crate::run::scope;
-use crate::run::state::RunState;
+use crate::run::{calls, gates, scope};
 use crate::time::Timestamp;
 
 impl Driver {
@@ -69,7 +66,7 @@ impl Driver {
 
     pub(super) fn settle(&mut self, ix: StepIx, attempt: u32, now: Timestamp) -> Result<(), Trouble> {
         let doing = Doing::Settle(attempt);
-        let prepared = self.parts.desk.action(self.state(), ix, attempt, now).and_then(|call| {
+        let prepared = self.parts.desk.sent(self.state(), ix, attempt, now).and_then(|call| {
             let connector = self.connector(&call.uses)?;
             Ok((connector, call, self.own_probe(ix, doing)?))
         });
@@ -117,6 +114,7 @@ impl Driver {
                 identity: crate::run::event::Identity::new(),
                 before_image: None,
                 handle: None,
+                call: None,
             })?;
             let lines = vec![format!("its arguments are not known yet: {error}")];
             let looked_at = self.state().plan.step(ix).is_probed();
@@ -138,9 +136,14 @@ impl Driver {
         call.before_image = before_image.as_ref().map(|image| self.parts.desk.evidence.join(&image.sha256));
         call.handle = connector.handle(&call);
         let step = self.state().plan.step(ix);
-        self.must_publish |= step.is_destructive() || step.point_of_no_return;
+        let weighty = step.is_destructive() || step.point_of_no_return;
+        if weighty {
+            self.parts.journal.has_room()?;
+        }
+        self.must_publish |= weighty;
         let (step, identity, handle) = (self.id(ix), call.identity.clone(), call.handle.clone());
-        self.record(Event::AttemptStarted { step, attempt, identity, before_image, handle })?;
+        let sent = Some(Box::new(calls::as_recorded(&call)));
+        self.record(Event::AttemptStarted { step, attempt, identity, before_image, handle, call: sent })?;
         self.take(ix, Doing::Apply(attempt));
         self.launches.push(Launch::Apply(ix, connector, Box::new(call)));
         Ok(())
@@ -150,17 +153,17 @@ impl Driver {
         let plan = Arc::clone(&self.state().plan);
         let Work::Gate(gate) = &plan.step(ix).work else { return Ok(()) };
         let ask = self.text(ix, &gate.ask);
-        let behind = behind(self.state(), ix);
-        let mut hash = Sha256::new();
-        hash.update(ask.as_bytes());
-        for line in &behind {
-            hash.update([0]);
-            hash.update(line.as_bytes());
-        }
-        let binding = crate::plan::hex(&hash.finalize());
+        let state = self.state();
+        let matter = gates::matter(state, ix);
+        let nonce = gates::nonce(state, ix);
+        let binding = gates::binding(state, ix, &nonce, &ask, &matter);
         let expires = gate.expires.map(|span| now.plus(span));
+        let facts = state.facts(ix);
+        let because = facts.stale.clone().or_else(|| facts.lapsed.clone());
+        let step = self.id(ix);
+        let gates::Matter { steps: matter, rules, lines: behind } = matter;
         self.must_publish = true;
-        self.record(Event::GateAsked { step: self.id(ix), ask, behind, binding, expires }).map(|_| ())
+        self.record(Event::GateAsked { step, ask, behind, binding, nonce, rules, matter, because, expires }).map(|_| ())
     }
 
     pub(super) fn ask_manual(&mut self, ix: StepIx) -> Result<(), Trouble> {
@@ -180,32 +183,4 @@ impl Driver {
             Err(_) => text.to_owned(),
         }
     }
-}
-
-/// What the steps directly behind a gate, down to the next gate, are bound to: one line per step.
-fn behind(state: &RunState, gate: StepIx) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut seen = std::collections::BTreeSet::from([gate]);
-    let mut queue: std::collections::VecDeque<StepIx> = state.plan.dependants[gate.at()].iter().copied().collect();
-    while let Some(ix) = queue.pop_front() {
-        if !seen.insert(ix) || lines.len() >= 20 {
-            continue;
-        }
-        let step = state.plan.step(ix);
-        let Work::Action(action) = &step.work else { continue };
-        let identity: Vec<String> = state.facts(ix).identity.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let mut line = format!("{}: {}", step.id, action.call.uses);
-        if action.destructive {
-            line.push_str(", destructive");
-        }
-        if step.point_of_no_return {
-            line.push_str(", point of no return");
-        }
-        if !identity.is_empty() {
-            line = format!("{line} ({})", identity.join(", "));
-        }
-        lines.push(line);
-        queue.extend(state.plan.dependants[ix.at()].iter().copied());
-    }
-    lines
 }

@@ -30,6 +30,7 @@ use crate::run::connector::{Connector, Evidence, Quiescence};
 use crate::run::event::{Ending, Event, Mode, Outcome, Person, Record};
 use crate::run::fold::Illegal;
 use crate::run::journal::{Journal, JournalError};
+use crate::run::letters::{Answer as LetterAnswer, Letters, Sender};
 use crate::run::order::Order;
 use crate::run::people::People;
 use crate::run::questions::questions;
@@ -43,6 +44,9 @@ const PUBLISH_AFTER: Duration = Duration::from_millis(250);
 const JUMP_MILLIS: i64 = 2_000;
 /// The machine may sleep for so long before it is recorded.
 const SLEEP_MILLIS: u64 = 5_000;
+
+/// Who pauses a run whose wall clock jumped.
+const CLOCK: &str = "clock";
 
 /// A before-image older than this is stored anew.
 const IMAGE_FRESH: Duration = Duration::from_mins(10);
@@ -66,7 +70,7 @@ pub trait Observer: Send {
 /// What comes in from people.
 pub enum Request {
     /// An order, by whom, and where to answer.
-    Order(Order, Person, Option<oneshot::Sender<Result<Receipt, String>>>),
+    Order(Order, Sender, Option<oneshot::Sender<Result<Receipt, String>>>),
     /// Ctrl-C: the first drains, the second abandons.
     Interrupt,
     /// A termination signal: as the first Ctrl-C.
@@ -78,8 +82,8 @@ pub enum Request {
 pub struct Receipt {
     /// The record's number.
     pub seq: u64,
-    /// What else there is to say, such as why a vote does not count.
-    pub note: Option<String>,
+    /// Of a vote that is written down and does not count: why.
+    pub not_counted: Option<String>,
 }
 
 /// Everything that the driver works with.
@@ -102,6 +106,8 @@ pub struct Parts {
     pub observer: Box<dyn Observer>,
     /// Orders and signals.
     pub requests: mpsc::Receiver<Request>,
+    /// Orders from other terminals.
+    pub letters: Box<dyn Letters>,
 }
 
 /// How a call of [`Driver::run`] ended.
@@ -158,6 +164,10 @@ pub struct Driver {
     fresh: Vec<Record>,
     launches: Vec<Launch>,
     receipts: Vec<(oneshot::Sender<Result<Receipt, String>>, Receipt)>,
+    /// Answers to letters whose records are not durable yet.
+    answers: Vec<(String, LetterAnswer)>,
+    /// When the inbox is to be looked into again.
+    letters_at: Option<Instant>,
     must_publish: bool,
     publish_at: Option<Instant>,
     signal: Option<Exit>,
@@ -180,6 +190,8 @@ impl Driver {
             fresh: Vec::new(),
             launches: Vec::new(),
             receipts: Vec::new(),
+            answers: Vec::new(),
+            letters_at: None,
             must_publish: false,
             publish_at: None,
             signal: None,
@@ -199,7 +211,11 @@ impl Driver {
             let amends = matches!(event, Event::PlanAmended { .. });
             self.record(event).map_err(|trouble| trouble.to_string())?;
             if let (true, Some(plan)) = (amends, &amended) {
-                self.parts.scheduler.rebind(Arc::clone(plan));
+                let by = self.fresh.last().and_then(|record| match &record.event {
+                    Event::PlanAmended { by, .. } => Some(by.clone()),
+                    _ => None,
+                });
+                self.parts.scheduler.rebind(Arc::clone(plan), by.as_ref());
             }
         }
         self.commit().map_err(|trouble| trouble.to_string())?;
@@ -210,11 +226,11 @@ impl Driver {
     ///
     /// # Errors
     /// The journal cannot be written. The inner error is a refusal, which leaves no record.
-    pub fn obey_only(&mut self, order: Order, by: Person) -> Result<Result<Receipt, String>, String> {
-        let step = order.step().cloned();
-        let result = self.obey(order, by).map_err(|trouble| trouble.to_string())?;
+    pub fn obey_only(&mut self, order: &Order, from: &Sender) -> Result<Result<Receipt, String>, String> {
+        self.take_letters().map_err(|trouble| trouble.to_string())?;
+        let result = self.obey(order, from, None).map_err(|trouble| trouble.to_string())?;
         if result.is_ok() {
-            self.follow(step.as_ref()).map_err(|trouble| trouble.to_string())?;
+            self.follow(order).map_err(|trouble| trouble.to_string())?;
         }
         self.commit().map_err(|trouble| trouble.to_string())?;
         self.publish().map_err(|trouble| trouble.to_string())?;
@@ -224,7 +240,12 @@ impl Driver {
     /// Records what an order means for its step as far as that needs neither a look nor an act: a gate with its last
     /// vote is open, and is not shown as waiting until somebody resumes. A run that is stopped, with nothing in flight,
     /// has ended.
-    fn follow(&mut self, step: Option<&StepId>) -> Result<(), Trouble> {
+    fn follow(&mut self, order: &Order) -> Result<(), Trouble> {
+        let step = order.step();
+        // Nobody is there to see the rest through: whoever ends such a run closes it as it stands.
+        if order.stops() && self.state().stopped.is_some() && self.state().ending.is_none() {
+            return self.record(Event::RunFinished { ending: Ending::Stopped }).map(|_| ());
+        }
         loop {
             let commands = self.parts.scheduler.next(self.parts.clock.now(), &self.hand).commands;
             let about = |command| match command {
@@ -267,15 +288,21 @@ impl Driver {
                 return Ok(exit);
             }
             self.watch_clock()?;
+            if self.letters_at.is_none_or(|at| at <= Instant::now()) && self.parts.letters.every().is_some() {
+                self.letters_at = self.parts.letters.every().map(|every| Instant::now() + every);
+                self.take_letters()?;
+            }
             let (held_up, wake_at) = self.decide()?;
             self.commit()?;
             self.launch();
             if self.state().ending.is_some() {
+                self.take_letters()?;
                 self.publish()?;
                 return Ok(self.finished());
             }
             if self.hand.steps.is_empty() {
                 if let Some(exit) = self.signal {
+                    self.take_letters()?;
                     self.publish()?;
                     return Ok(exit);
                 }
@@ -283,6 +310,10 @@ impl Driver {
                     continue;
                 }
                 if let Some(exit) = held_up.and_then(|held_up| self.leave(held_up, wake_at)) {
+                    // The inbox is read before a process leaves: what lies there may be what it waits for.
+                    if self.take_letters()? {
+                        continue;
+                    }
                     self.publish()?;
                     return Ok(exit);
                 }
@@ -295,7 +326,12 @@ impl Driver {
 
     /// Appends, applies, and remembers for the next sync.
     fn record(&mut self, event: Event) -> Result<u64, Trouble> {
-        let record = self.parts.journal.append(self.parts.clock.now(), &event)?;
+        self.record_for(event, None)
+    }
+
+    /// The same for an event that answers a letter.
+    fn record_for(&mut self, event: Event, letter: Option<&str>) -> Result<u64, Trouble> {
+        let record = self.parts.journal.append(self.parts.clock.now(), letter, &event)?;
         self.parts.scheduler.apply(&record)?;
         let seq = record.seq;
         // Names only: values that a step gave do not belong into a log.
@@ -307,6 +343,7 @@ impl Driver {
     /// Makes everything appended durable, then shows it. Nothing is shown before.
     fn commit(&mut self) -> Result<(), Trouble> {
         if self.fresh.is_empty() {
+            self.answer_letters();
             return Ok(());
         }
         self.parts.journal.sync()?;
@@ -320,7 +357,16 @@ impl Driver {
             // The poster may be gone; the record stands.
             let _ = reply.send(Ok(receipt));
         }
+        self.answer_letters();
         Ok(())
+    }
+
+    /// Says to people at other terminals what became of their letters. Everything recorded so far is durable.
+    fn answer_letters(&mut self) {
+        for (letter, answer) in std::mem::take(&mut self.answers) {
+            // One that cannot be removed is in the journal: found again, it is answered from there.
+            let _ = self.parts.letters.answer(&letter, &answer);
+        }
     }
 
     fn publish(&mut self) -> Result<(), Trouble> {
@@ -389,7 +435,8 @@ impl Driver {
         let now = self.parts.clock.now();
         let timer = wake_at.map(|at| at.since(now).to_std());
         let publish = self.publish_at.map(|at| at.saturating_duration_since(Instant::now()));
-        let sleep = [timer, publish, idle_again].into_iter().flatten().min();
+        let letters = self.letters_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let sleep = [timer, publish, letters, idle_again].into_iter().flatten().min();
         tokio::select! {
             biased;
             Some(joined) = self.tasks.join_next_with_id() => {
@@ -452,10 +499,13 @@ impl Driver {
     fn leave(&self, held_up: HeldUp, wake_at: Option<Timestamp>) -> Option<Exit> {
         match held_up {
             HeldUp::Time => (wake_at.is_none()).then_some(Exit::WaitingForPerson),
-            // A pause is lifted through the inbox, by somebody who knows of it.
+            // A pause that the clock caused is lifted by a person who has looked at the clock.
+            HeldUp::Paused if self.state().paused.as_ref().is_some_and(|(by, _)| by.name == CLOCK) => {
+                (!self.parts.people.is_there()).then_some(Exit::WaitingForPerson)
+            }
+            // Any other is lifted through the inbox, by somebody who knows of it.
             HeldUp::Paused => None,
-            // A window that has closed for good is not opened by waiting, only by a `resume` that overrides it.
-            HeldUp::Window => (wake_at.is_none() || !self.parts.people.is_there()).then_some(Exit::WindowShut),
+            HeldUp::Window => (!self.parts.people.is_there()).then_some(Exit::WindowShut),
             HeldUp::Person => (!self.parts.people.is_there()).then_some(Exit::WaitingForPerson),
             HeldUp::Doubt => (!self.parts.people.is_there()).then_some(Exit::InDoubt),
         }
@@ -492,7 +542,7 @@ impl Driver {
                 let plan = &self.state().plan;
                 let decides = plan.window.is_some() || plan.steps.iter().any(|step| step.not_before.is_some());
                 if decides && self.state().paused.is_none() {
-                    let by = Person { name: "clock".to_owned(), claimed: false };
+                    let by = Person { name: CLOCK.to_owned(), claimed: false };
                     let reason = format!("the wall clock jumped by {} s; check it, then `continue`", jump / 1000);
                     self.record(Event::RunPaused { by, reason })?;
                 }

@@ -1,21 +1,19 @@
 //! What people and signals ask of the run: each becomes a record, or is refused with a reason.
 
-use std::sync::Arc;
-
 use tokio::task::JoinSet;
 
 use super::{Doing, Driver, Receipt, Request, Trouble};
 use crate::error::Exit;
-use crate::plan::{Gate, StepId, StepIx, Work};
+use crate::plan::StepIx;
 use crate::run::decide;
 use crate::run::event::{Decision, Event, Outcome, Person};
+use crate::run::letters::{Answer, Sender};
 use crate::run::order::Order;
-use crate::run::state::{RunState, StepState};
 
 impl Driver {
     pub(super) fn request(&mut self, request: Request) -> Result<(), Trouble> {
         match request {
-            Request::Order(order, by, reply) => match self.obey(order, by)? {
+            Request::Order(order, from, reply) => match self.obey(&order, &from, None)? {
                 Ok(receipt) => self.receipts.extend(reply.map(|reply| (reply, receipt))),
                 Err(refusal) => {
                     if let Some(reply) = reply {
@@ -71,94 +69,73 @@ impl Driver {
     }
 
     /// Records an order, or says why it is refused. A refusal leaves no record.
-    pub(super) fn obey(&mut self, order: Order, by: Person) -> Result<Result<Receipt, String>, Trouble> {
-        let find =
-            |state: &RunState, id: &StepId| state.plan.find(id.as_str()).ok_or_else(|| format!("the plan has no step `{id}`"));
-        let done = |seq| Ok(Ok(Receipt { seq, note: None }));
-        let about_all =
-            matches!(order, Order::Pause { .. } | Order::Continue {} | Order::Abort { .. } | Order::Decide { step: None, .. });
-        if about_all && self.state().ending.is_some() {
-            return Ok(Err("the run has ended; there is nothing to stop or to go on with".to_owned()));
+    pub(super) fn obey(
+        &mut self,
+        order: &Order,
+        from: &Sender,
+        letter: Option<&str>,
+    ) -> Result<Result<Receipt, String>, Trouble> {
+        let now = self.parts.clock.now();
+        let busy = |ix: Option<StepIx>| ix.is_some_and(|ix| self.hand.steps.contains(&ix));
+        if let Order::Decide { step: Some(step), decision, .. } = order
+            && *decision != Decision::Stop
+            && busy(self.state().plan.find(step.as_str()))
+        {
+            return Ok(Err(format!("`{step}` is being worked on at this moment; ask again when it has ended")));
         }
-        match order {
-            Order::Vote { step, go, reason, binding } => {
-                let ix = match find(self.state(), &step) {
-                    Ok(ix) => ix,
-                    Err(refusal) => return Ok(Err(refusal)),
-                };
-                let plan = Arc::clone(&self.state().plan);
-                let Work::Gate(gate) = &plan.step(ix).work else { return Ok(Err(format!("`{step}` is not a gate"))) };
-                self.vote(ix, gate, go, by, reason, binding.as_deref())
-            }
-            Order::Decide { step: None, decision: Decision::Stop, reason } | Order::Abort { reason } => {
-                done(self.record(Event::Decided { step: None, decision: Decision::Stop, by, reason })?)
-            }
-            Order::Decide { step: None, decision, .. } => Ok(Err(format!("`{decision:?}` needs a step"))),
-            Order::Decide { step: Some(step), decision, reason } => {
-                let ix = match find(self.state(), &step) {
-                    Ok(ix) => ix,
-                    Err(refusal) => return Ok(Err(refusal)),
-                };
-                if self.hand.steps.contains(&ix) && decision != Decision::Stop {
-                    return Ok(Err(format!("`{step}` is being worked on at this moment; ask again when it has ended")));
-                }
-                if let Err(refusal) = decide::allowed(self.state(), ix, decision) {
-                    return Ok(Err(refusal));
-                }
-                done(self.record(Event::Decided { step: Some(step), decision, by, reason })?)
-            }
-            Order::Answer { step, done: is_done, reason, evidence } => {
-                let ix = match find(self.state(), &step) {
-                    Ok(ix) => ix,
-                    Err(refusal) => return Ok(Err(refusal)),
-                };
-                let (evidence, by) = match decide::answer(self.state(), ix, is_done, evidence, by) {
-                    Ok(answer) => answer,
-                    Err(refusal) => return Ok(Err(refusal)),
-                };
-                done(self.record(Event::ManualAnswered { step, by, done: is_done, reason, evidence })?)
-            }
-            Order::Pause { reason } if self.state().paused.is_none() => done(self.record(Event::RunPaused { by, reason })?),
-            Order::Pause { .. } => Ok(Err("the run is paused already".to_owned())),
-            Order::Continue {} if self.signal.is_some() => Ok(Err("the run is stopping; `resume` it instead".to_owned())),
-            Order::Continue {} if self.state().paused.is_some() => done(self.record(Event::RunContinued { by })?),
-            Order::Continue {} => Ok(Err("the run is not paused".to_owned())),
-            Order::Note { text } => done(self.record(Event::Noted { by, text })?),
+        if matches!(order, Order::Continue { .. }) && self.signal.is_some() {
+            return Ok(Err("the run is stopping; `resume` it instead".to_owned()));
         }
+        let event = match decide::event(self.state(), order, &from.person, now) {
+            Ok(event) => event,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Err(rule) = decide::may(self.state(), order, from) {
+            match order.emergency() {
+                Some(reason) if from.holds && !from.person.claimed && !reason.is_empty() => {
+                    let (step, by, reason) = (order.step().cloned(), from.person.clone(), reason.to_owned());
+                    self.record(Event::RuleOverridden { step, rule, by, reason })?;
+                }
+                Some(_) => return Ok(Err(format!("{rule}; only a holder of the run may go past that, with a reason"))),
+                None => return Ok(Err(format!("{rule}; in an emergency a holder may go past that with `--emergency`"))),
+            }
+        }
+        let not_counted = match &event {
+            Event::VoteCast { not_counted, .. } => not_counted.clone(),
+            _ => None,
+        };
+        let seq = self.record_for(event, letter)?;
+        Ok(Ok(Receipt { seq, not_counted }))
     }
 
-    pub(super) fn vote(
-        &mut self,
-        ix: StepIx,
-        gate: &Gate,
-        go: bool,
-        by: Person,
-        reason: String,
-        shown: Option<&str>,
-    ) -> Result<Result<Receipt, String>, Trouble> {
-        let step = self.id(ix);
-        let StepState::AtGate(question) = self.state().step(ix) else {
-            return Ok(Err(format!("`{step}` is {}; nothing is asked", self.state().step(ix).word())));
-        };
-        if question.expired || question.expires.is_some_and(|at| at <= self.parts.clock.now()) {
-            return Ok(Err(format!("the question of `{step}` has lapsed; `decide {step} retry` asks anew")));
+    /// Takes up what lies in the inbox. True if anything was recorded.
+    ///
+    /// - A letter whose id is in the journal was taken up before a crash: it is answered from there, and means nothing more.
+    /// - One that is refused leaves no record, unless it cannot be removed: then the record keeps it from being taken up later,
+    ///   when it might fit.
+    pub(super) fn take_letters(&mut self) -> Result<bool, Trouble> {
+        let before = self.fresh.len();
+        for letter in self.parts.letters.take() {
+            if let Some(answer) = self.state().letters.get(&letter.id) {
+                self.answers.push((letter.id, answer.clone()));
+                continue;
+            }
+            match self.obey(&letter.order, &letter.from, Some(&letter.id))? {
+                Ok(receipt) => {
+                    let answer = Answer::Recorded { seq: receipt.seq, note: None, not_counted: receipt.not_counted };
+                    self.answers.push((letter.id, answer));
+                }
+                Err(reason) => {
+                    let gone = self.parts.letters.answer(&letter.id, &Answer::Refused { reason: reason.clone() });
+                    if !gone {
+                        self.record_for(Event::LetterRefused { by: letter.from.person, reason }, Some(&letter.id))?;
+                    }
+                }
+            }
         }
-        if go && question.votes.contains(&by) {
-            return Ok(Err(format!("`{}` has said go already", by.name)));
-        }
-        let binding = question.binding.clone();
-        if shown.is_some_and(|shown| shown != binding) {
-            return Ok(Err(format!("`{step}` asks something else by now than what was shown")));
-        }
-        let not_counted = decide::vote_counts(self.state(), gate, &by).err();
-        let seq = self.record(Event::VoteCast {
-            step: step.clone(),
-            by: by.clone(),
-            go,
-            reason,
-            binding,
-            not_counted: not_counted.clone(),
-        })?;
-        Ok(Ok(Receipt { seq, note: not_counted.map(|why| format!("recorded, but it does not count: {why}")) }))
+        let any = self.fresh.len() > before || !self.answers.is_empty();
+        // An answer from the journal is owed although nothing new was recorded.
+        self.commit()?;
+        Ok(any)
     }
 }
