@@ -98,7 +98,7 @@ impl Scheduler {
         if let Some(event) = self.window_event(now) {
             next.commands.push(Command::Record(event));
         }
-        let asked_again = held == Some(HeldUp::Person) && self.state.stopped.is_none() && !self.window_is_shut(now);
+        let asked_again = held == Some(HeldUp::Person) && !self.is_stopped_by_more_than_a_failure(now);
         if (held.is_none() || asked_again) && !next.commands.iter().any(is_record) {
             self.start(now, hand, held.is_some(), &mut next);
         }
@@ -144,11 +144,14 @@ impl Scheduler {
     fn is_held_by(&self, held: Option<HeldUp>, ix: StepIx, now: Timestamp) -> bool {
         match held {
             None => false,
-            Some(HeldUp::Person) => {
-                self.state.facts(ix).decided.is_none() || self.state.stopped.is_some() || self.window_is_shut(now)
-            }
+            Some(HeldUp::Person) => self.state.facts(ix).decided.is_none() || self.is_stopped_by_more_than_a_failure(now),
             Some(_) => true,
         }
+    }
+
+    /// A failure is the first thing that is told; a pause, an end or a shut window may hold steps beside it.
+    fn is_stopped_by_more_than_a_failure(&self, now: Timestamp) -> bool {
+        self.state.stopped.is_some() || self.state.paused.is_some() || self.window_is_shut(now)
     }
 
     fn id(&self, ix: StepIx) -> crate::plan::StepId {
@@ -167,10 +170,12 @@ impl Scheduler {
                 let Work::Gate(rules) = &step.work else { return };
                 // Votes are counted by the rules as they are now: whoever has taken the run over since is one side of it.
                 let counted = gate.votes.iter().filter(|by| decide::vote_counts(&self.state, ix, rules, by).is_ok()).count();
-                if self.state.facts(ix).stale.is_some() {
-                    next.commands.push(Command::AskGate(ix));
-                } else if let Some((by, reason)) = self.state.facts(ix).no_go.clone() {
+                if let Some((by, reason)) = self.state.facts(ix).no_go.clone() {
                     next.commands.push(Command::Record(Event::GateRefused { step: self.id(ix), by, reason }));
+                } else if !self.state.is_ready(ix) {
+                    // A gate before it is asked again: its own question waits for that.
+                } else if self.state.facts(ix).stale.is_some() {
+                    next.commands.push(Command::AskGate(ix));
                 } else if u32::try_from(counted).unwrap_or(u32::MAX) >= rules.quorum {
                     next.commands.push(Command::Record(Event::GateOpened { step: self.id(ix) }));
                 } else if let Some(expires) = gate.expires {

@@ -36,6 +36,8 @@ pub struct Disk {
     pub calls: u64,
     /// At which call what happens.
     pub trouble: Option<(u64, Trouble)>,
+    /// The watermark.
+    pub published: u64,
     /// The process is dead.
     pub crashed: bool,
     poisoned: bool,
@@ -84,14 +86,14 @@ impl SimJournal {
 }
 
 impl Journal for SimJournal {
-    fn append(&mut self, at: Timestamp, event: &Event) -> Result<Record, JournalError> {
+    fn append(&mut self, at: Timestamp, letter: Option<&str>, event: &Event) -> Result<Record, JournalError> {
         let mut sim = self.sim.lock().expect("one thread");
         if sim.disk.poisoned {
             return Err(JournalError::Failed("poisoned".to_owned()));
         }
         let disk = &mut sim.disk;
         let seq = (disk.durable.len() + disk.buffered.len()) as u64 + 1;
-        let record = Record { seq, epoch: disk.epoch, prev: String::new(), at, event: event.clone() };
+        let record = Record { seq, epoch: disk.epoch, prev: String::new(), at, letter: letter.map(str::to_owned), event: event.clone() };
         if disk.durable.len() + disk.buffered.len() > TOO_MANY {
             sim.checker.violations.push(format!("I10: more than {TOO_MANY} records"));
             return Err(self.struck(&mut sim, Trouble::Crash));
@@ -123,6 +125,11 @@ impl Journal for SimJournal {
     }
 
     fn publish(&mut self) -> Result<(), JournalError> {
-        if self.sim.lock().expect("one thread").disk.poisoned { Err(JournalError::Failed("poisoned".to_owned())) } else { Ok(()) }
+        self.sync()?;
+        let mut sim = self.sim.lock().expect("one thread");
+        if self.sabotage != Some(Sabotage::WatermarkStandsStill) {
+            sim.disk.published = sim.disk.durable.len() as u64;
+        }
+        Ok(())
     }
 }

@@ -99,6 +99,18 @@ fn f09_f74_i10_no_schedule_of_crashes_and_faults_breaks_an_invariant() {
     }
 }
 
+/// Found by the simulator: a step that a person had told to try again began in a pause, because another step had failed.
+#[test]
+fn a_retry_that_a_person_asked_for_waits_for_the_end_of_a_pause() {
+    assert!(schedule::run(5267, None).is_ok());
+}
+
+/// Found by the simulator: a gate was asked again although the gate before it was no longer open.
+#[test]
+fn i2_a_gate_is_asked_again_only_once_the_gate_before_it_is_open() {
+    assert!(schedule::run(258, None).is_ok());
+}
+
 #[test]
 fn i13_the_same_seed_gives_the_same_journal() {
     for seed in 0..300 {
@@ -183,6 +195,28 @@ fn i5_a_window_that_the_scheduler_does_not_know_is_found() {
 #[test]
 fn i7_records_shown_before_they_are_durable_are_found() {
     is_found(Sabotage::ShowsBeforeSync, "I7");
+}
+
+/// Planted bugs of the kinds in which people touch a run, by what they are found.
+macro_rules! planted {
+    ($($name:ident $sabotage:ident $by:literal;)*) => { $(#[test] fn $name() { is_found(Sabotage::$sabotage, $by); })* };
+}
+
+planted! {
+    i2_a_skip_that_frees_dependants_is_found SkipFreesDependants "";
+    f74_what_nobody_can_tell_taken_for_quiet_is_found BlindIsQuiet "still act";
+    f86_a_letter_that_is_taken_again_is_found LetterTakenAgain "letter";
+    s35_a_vote_that_counts_for_another_question_is_found VoteOfAnotherQuestionCounts "question";
+    s35_a_lapsed_go_that_counts_is_found LapsedGoCounts "lapsed";
+    f87_an_amendment_that_nobody_accepted_is_found AmendmentNotAccepted "accepted";
+    i4_a_pin_that_is_kept_after_an_amendment_is_found PinKeptAfterAmendment "I4";
+    i4_a_change_that_the_fingerprint_misses_is_found FingerprintMissesAChange "";
+    i9_exclusions_that_a_resume_forgets_are_found ExclusionsForgotten "";
+    outputs_of_a_look_before_the_attempt_are_found OutputsOfAnOldLook "outputs";
+    an_intent_without_its_before_image_is_found ImageNotKept "before-image";
+    a_watermark_that_stands_still_is_found WatermarkStandsStill "watermark";
+    f73_a_timeout_taken_for_not_sent_is_found TimeoutIsNotSent "";
+    f78_a_failure_half_way_taken_for_nothing_is_found FailureTouchesNothing "";
 }
 
 #[test]

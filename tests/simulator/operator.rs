@@ -6,16 +6,21 @@ use relevo::plan::action::Effect;
 use relevo::plan::{StepId, StepIx, Work};
 use relevo::run::driver::Request;
 use relevo::run::event::{Decision, Outputs, Person};
+use relevo::run::letters::{Letter, Sender};
 use relevo::run::order::Order;
 use relevo::run::questions::{Kind, Question};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Duration, sleep};
 
 use crate::prng::Rng;
-use crate::sim::{Screen, Sim};
+use crate::sim::{Screen, Shown, Sim};
 
 fn person(name: &str) -> Person {
     Person { name: name.to_owned(), claimed: false }
+}
+
+fn from(person: Person) -> Sender {
+    Sender { person, holds: true }
 }
 
 /// The person who starts runs.
@@ -24,7 +29,7 @@ pub fn initiator() -> Person {
 }
 
 /// What to answer, if an answer is possible now: what may still act is waited for.
-pub fn answer(sim: &mut Sim, rng: &mut Rng, question: Question, votes: &[String]) -> Option<(Order, Person)> {
+pub fn answer(sim: &mut Sim, rng: &mut Rng, question: Question, shown: &Shown) -> Option<(Order, Person)> {
     let at = question.step.at();
     let plan = Arc::clone(&sim.truth);
     let step = plan.steps[at].id.clone();
@@ -32,30 +37,35 @@ pub fn answer(sim: &mut Sim, rng: &mut Rng, question: Question, votes: &[String]
     let world = sim.world_now();
     let acts = world.may_act(at) || world.live.contains_key(&at);
     let thing = &mut world.things[at];
-    let decide = |decision| Some((decided(&step, decision), person("bob")));
+    let about = shown.about;
+    let decide = |decision| Some((decided(&step, decision, about), person("bob")));
     let odd = |rng: &mut Rng, percent| faults && rng.chance(percent);
     match question.kind {
         Kind::Gate => {
             if odd(rng, 10) {
-                return Some((vote(&step, false), person("bob")));
+                return Some((vote(&step, false, shown), person("bob")));
             }
             if odd(rng, 10) {
-                return Some((vote(&step, true), Person { name: "mallory".to_owned(), claimed: true }));
+                return Some((vote(&step, true, shown), Person { name: "mallory".to_owned(), claimed: true }));
             }
-            let next = ["bob", "cy", "dee"].into_iter().find(|name| !votes.iter().any(|has_voted| has_voted == name))?;
-            Some((vote(&step, true), person(next)))
+            let next = ["bob", "cy", "dee"].into_iter().find(|name| !shown.votes.iter().any(|has_voted| has_voted == name))?;
+            Some((vote(&step, true, shown), person(next)))
         }
         Kind::LapsedGate => decide(Decision::Retry),
+        Kind::Window => {
+            let until = Some(relevo::time::Timestamp::from_millis(sim.now() + 6 * 3_600_000));
+            Some((Order::Extend { until, checkpoint: None, reason: "nearly there".to_owned(), emergency: false }, person("bob")))
+        }
         Kind::Manual => {
             let Work::Manual(manual) = &plan.steps[at].work else { return None };
             if odd(rng, 8) {
-                return Some((answered(&step, false), person("bob")));
+                return Some((answered(&step, false, about), person("bob")));
             }
             // Only a probe can tell that the work was forgotten.
             if manual.probe.is_none() || !odd(rng, 20) {
                 thing.present = true;
             }
-            Some((answered(&step, true), person("bob")))
+            Some((answered(&step, true, about), person("bob")))
         }
         Kind::Doubt | Kind::Failure => {
             if !matches!(plan.steps[at].work, Work::Action(_)) {
@@ -83,16 +93,25 @@ pub fn answer(sim: &mut Sim, rng: &mut Rng, question: Question, votes: &[String]
     }
 }
 
-fn decided(step: &StepId, decision: Decision) -> Order {
-    Order::Decide { step: Some(step.clone()), decision, reason: "looked".to_owned() }
+fn decided(step: &StepId, decision: Decision, about: Option<u64>) -> Order {
+    Order::Decide { step: Some(step.clone()), decision, reason: "looked".to_owned(), about, emergency: false }
 }
 
-fn vote(step: &StepId, go: bool) -> Order {
-    Order::Vote { step: step.clone(), go, reason: "asked around".to_owned(), binding: None }
+fn vote(step: &StepId, go: bool, shown: &Shown) -> Order {
+    let (nonce, binding) = (shown.nonce.clone(), shown.binding.clone());
+    Order::Vote { step: step.clone(), go, reason: "asked around".to_owned(), nonce, binding }
 }
 
-fn answered(step: &StepId, done: bool) -> Order {
-    Order::Answer { step: step.clone(), done, reason: "by hand".to_owned(), evidence: Outputs::new() }
+fn answered(step: &StepId, done: bool, about: Option<u64>) -> Order {
+    Order::Answer { step: step.clone(), done, reason: "by hand".to_owned(), evidence: Outputs::new(), about, emergency: false }
+}
+
+/// Leaves a letter in the inbox; whoever holds the run then will find it.
+pub fn post(sim: &mut Sim, order: Order, by: Person) {
+    let id = format!("{:04}", sim.sent.len());
+    let letter = Letter { id: id.clone(), order, from: from(by) };
+    sim.sent.insert(id, letter.clone());
+    sim.inbox.push(letter);
 }
 
 /// Sits in front of the screen for as long as the process lives.
@@ -119,8 +138,8 @@ pub async fn sits(
                 let order = match rng.below(4) {
                     0 => Request::Interrupt,
                     1 => Request::Terminate,
-                    2 => Request::Order(Order::Abort { reason: "enough".to_owned() }, person("bob"), None),
-                    _ => Request::Order(Order::Pause { reason: "coffee".to_owned() }, person("bob"), None),
+                    2 => Request::Order(Order::Abort { reason: "enough".to_owned() }, from(person("bob")), None),
+                    _ => Request::Order(Order::Pause { reason: "coffee".to_owned() }, from(person("bob")), None),
                 };
                 let twice = matches!(order, Request::Interrupt) && rng.chance(50);
                 let _ = requests.send(order).await;
@@ -135,7 +154,7 @@ pub async fn sits(
             sleep(Duration::from_millis(rng.below(600_000))).await;
             // A run that its clock has paused goes on once the clock is right.
             sim.lock().expect("one thread").jump = None;
-            let _ = requests.send(Request::Order(Order::Continue {}, person("bob"), None)).await;
+            let _ = requests.send(Request::Order(Order::Continue { reason: String::new(), emergency: false }, from(person("bob")), None)).await;
         }
         if !is_there {
             continue;
@@ -148,19 +167,33 @@ pub async fn sits(
         sleep(Duration::from_millis(rng.below(think))).await;
         let shown = screen.lock().expect("one thread").clone();
         let mut answered_any = false;
-        for (question, votes) in &shown.questions {
+        for (question, beside) in &shown.questions {
             if shown.questions.len() > 1 && last == Some(question.step) && rng.chance(50) {
                 continue;
             }
             let answer = {
                 let mut sim = sim.lock().expect("one thread");
-                answer(&mut sim, &mut rng, *question, votes)
+                answer(&mut sim, &mut rng, *question, beside)
             };
             if let Some((order, by)) = answer {
                 last = Some(question.step);
                 answered_any = true;
+                let by_letter = {
+                    let mut sim = sim.lock().expect("one thread");
+                    let by_letter = rng.chance(40);
+                    if by_letter {
+                        post(&mut sim, order.clone(), by.clone());
+                    }
+                    by_letter
+                };
+                if by_letter {
+                    sim.lock().expect("one thread").seen.answers += 1;
+                    sleep(Duration::from_millis(rng.below(1_200_000))).await;
+                    changed.notify_one();
+                    break;
+                }
                 let (reply, replied) = oneshot::channel();
-                if requests.send(Request::Order(order, by, Some(reply))).await.is_err() {
+                if requests.send(Request::Order(order, from(by), Some(reply))).await.is_err() {
                     return;
                 }
                 let _ = replied.await;

@@ -1,7 +1,7 @@
 //! Random plans: every kind of step, class, limit and rule that the engine knows.
 
 use relevo::plan::action::Effect;
-use relevo::plan::{Call, Condition, Holds, LimitIx, OnFailure, Plan, Probe, Step, StepIx, Window, Work};
+use relevo::plan::{Call, Condition, Holds, InDoubt, LimitIx, OnFailure, Plan, Probe, Step, StepIx, Window, Work};
 use relevo::time::{Span, Timestamp};
 use serde_json::json;
 
@@ -27,6 +27,7 @@ pub fn random(rng: &mut Rng) -> Plan {
             step.limits =
                 (0..limits.len()).filter(|_| rng.chance(40)).map(|n| LimitIx(u32::try_from(n).expect("small"))).collect();
         }
+        step.fingerprint = fingerprint(usize::try_from(at).expect("small"), 0);
         steps.push(step);
     }
     let mut plan = plan(steps);
@@ -50,6 +51,7 @@ fn one(rng: &mut Rng, at: u64) -> Step {
                 gate.quorum = u32::try_from(rng.between(1, 2)).expect("small");
                 gate.not_initiator = rng.chance(50);
                 gate.expires = rng.chance(40).then(|| Span::from_millis(HOUR));
+                gate.valid_for = rng.chance(30).then(|| Span::from_millis(rng.between(1, 3) * HOUR));
                 if rng.chance(50) {
                     gate.approvers = vec!["lead".to_owned()];
                 }
@@ -87,7 +89,8 @@ fn an_action(rng: &mut Rng, id: &str) -> Step {
     let mut step = action(id, effect);
     if let Work::Action(action) = &mut step.work {
         let host = rng.below(4);
-        action.call.with = json!({ "host": format!("h{host}") });
+        action.call.with = json!({ "host": format!("h{host}"), "version": 0 });
+        action.keeps = rng.chance(20);
         action.probed = match effect {
             Effect::Read => false,
             Effect::Opaque => rng.chance(20),
@@ -95,6 +98,11 @@ fn an_action(rng: &mut Rng, id: &str) -> Step {
         };
         action.destructive = effect != Effect::Read && rng.chance(25);
     }
+    step.in_doubt = rng.pick(&[None, None, None, None, Some(InDoubt::Ask), Some(InDoubt::Repeat)]);
+    if !step.is_probed() {
+        step.in_doubt = step.in_doubt.filter(|said| *said == InDoubt::Ask);
+    }
+    step.stable_for = Span::from_millis(rng.pick(&[2_000, 10_000, 60_000]));
     step.timeout = rng.chance(60).then(|| Span::from_millis(rng.between(5_000, 10 * MINUTE)));
     step.deadline = rng.chance(20).then(|| Span::from_millis(rng.between(MINUTE, 30 * MINUTE)));
     step.retry.attempts = u32::try_from(rng.between(1, 4)).expect("small");
@@ -108,6 +116,28 @@ fn an_action(rng: &mut Rng, id: &str) -> Step {
         step.after.push(condition());
     }
     step
+}
+
+/// The fingerprint of a step in one of its versions.
+pub fn fingerprint(step: usize, version: u64) -> std::sync::Arc<str> {
+    std::sync::Arc::from(format!("s{step}-v{version}"))
+}
+
+/// The plan with a newer version of one action: it acts upon another object.
+pub fn amended(plan: &Plan, step: usize) -> Plan {
+    let mut plan = plan.clone();
+    let changed = &mut plan.steps[step];
+    if let Work::Action(action) = &mut changed.work {
+        let version = version(&action.call.with) + 1;
+        action.call.with["version"] = json!(version);
+        changed.fingerprint = fingerprint(step, version);
+    }
+    plan
+}
+
+/// Which version of its step a call is.
+pub fn version(with: &serde_json::Value) -> u64 {
+    with["version"].as_u64().unwrap_or(0)
 }
 
 fn condition() -> Condition {

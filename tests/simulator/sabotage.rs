@@ -1,6 +1,6 @@
 //! Planted bugs: adapters around the real parts. A simulator that does not find them proves nothing.
 
-use relevo::plan::{Plan, StepIx};
+use relevo::plan::{Plan, StepIx, Work};
 use relevo::run::event::{Event, Outcome, Record};
 
 /// What is wrong on purpose.
@@ -30,6 +30,34 @@ pub enum Sabotage {
     ShowsBeforeSync,
     /// A rehearsal gets the real connectors.
     RehearsalActs,
+    /// A skipped step frees those that need it, whatever it needed itself.
+    SkipFreesDependants,
+    /// Nobody can tell whether an attempt still acts, and it is said to be quiet.
+    BlindIsQuiet,
+    /// A letter that is found again counts again.
+    LetterTakenAgain,
+    /// A vote counts for whatever is asked when it is taken up.
+    VoteOfAnotherQuestionCounts,
+    /// A go counts although the question has lapsed.
+    LapsedGoCounts,
+    /// An amendment holds before anybody has accepted it.
+    AmendmentNotAccepted,
+    /// After an amendment, a look binds the step to the object of before.
+    PinKeptAfterAmendment,
+    /// An amended step has the fingerprint of before.
+    FingerprintMissesAChange,
+    /// A resume forgets what was left out.
+    ExclusionsForgotten,
+    /// A look gives the outputs of before the attempt.
+    OutputsOfAnOldLook,
+    /// An intent is recorded without the before-image that its action keeps.
+    ImageNotKept,
+    /// The watermark is not moved before a destructive effect.
+    WatermarkStandsStill,
+    /// An attempt whose time limit is over is said not to have been sent.
+    TimeoutIsNotSent,
+    /// A failure that stopped half-way is said to have touched nothing.
+    FailureTouchesNothing,
 }
 
 /// The plan as the scheduler gets it.
@@ -47,6 +75,13 @@ pub fn plan(sabotage: Option<Sabotage>, mut plan: Plan) -> Plan {
             plan.limits.iter_mut().for_each(|limit| limit.max = 1_000);
         }
         Some(Sabotage::WindowIgnored) => plan.window = None,
+        Some(Sabotage::LapsedGoCounts) => {
+            for step in &mut plan.steps {
+                if let Work::Gate(gate) = &mut step.work {
+                    gate.expires = None;
+                }
+            }
+        }
         _ => {}
     }
     plan
@@ -79,6 +114,13 @@ pub fn recovered(sabotage: Option<Sabotage>, mut records: Vec<Record>) -> (Vec<R
         }
         (Some(Sabotage::RecoveryCutsTooMuch), _) if records.len() > 2 => {
             records.pop();
+        }
+        (Some(Sabotage::ExclusionsForgotten), _) => {
+            for record in &mut records {
+                if let Event::RunStarted { choices, .. } | Event::RunResumed { choices, .. } = &mut record.event {
+                    choices.exclude.clear();
+                }
+            }
         }
         _ => {}
     }

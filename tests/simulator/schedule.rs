@@ -1,17 +1,20 @@
 //! One schedule: a random plan, run by process after process until it is done.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use relevo::error::Exit;
-use relevo::plan::{Plan, Work};
+use relevo::plan::{Plan, StepIx, Work};
 use relevo::run::calls::Desk;
 use relevo::run::connector::Connector;
 use relevo::run::driver::{Driver, End, Parts};
 use relevo::run::event::{Choices, Ending, Event, Holder, Mode, Record, SEMANTICS};
+use relevo::run::letters::{NoLetters, Sender};
 use relevo::run::people::{Later, People, WouldBeAsked};
 use relevo::run::questions::questions;
+use relevo::run::rebind::may_change;
 use relevo::run::rehearsal::{Described, for_rehearsal};
 use relevo::run::scheduler::Scheduler;
 use relevo::run::state::RunState;
@@ -25,7 +28,7 @@ use crate::operator;
 use crate::plans::{self, START};
 use crate::prng::Rng;
 use crate::sabotage::{self, Sabotage};
-use crate::sim::{NoEvidence, OneConnector, Screen, Seen, Sim, SimClock, SimConnector, SimObserver};
+use crate::sim::{NoEvidence, OneConnector, Screen, Seen, Sim, SimClock, SimConnector, SimLetters, SimObserver};
 use crate::world::World;
 
 /// More processes than any schedule needs.
@@ -64,11 +67,15 @@ pub fn run(seed: u64, sabotage: Option<Sabotage>) -> Result<Outcome, Box<Report>
         world: World::new(&truth, &mut rng, faults),
         checker: Checker::new(Arc::clone(&truth)),
         disk: Disk::default(),
+        first: Arc::clone(&plan),
         truth,
         base: START,
         origin: None,
         faults,
         jump: None,
+        inbox: Vec::new(),
+        sent: BTreeMap::new(),
+        plans: Vec::new(),
         looks: 0,
         seen: Seen::default(),
     }));
@@ -79,6 +86,10 @@ pub fn run(seed: u64, sabotage: Option<Sabotage>) -> Result<Outcome, Box<Report>
         let is_troubled = faults && session < budget;
         let end = process(&sim, &plan, sabotage, &mut rng, &choices, is_troubled, session);
         choices.until = None;
+        choices.exclude.clear();
+        if faults && rng.chance(4) {
+            choices.exclude.push("h2".to_owned());
+        }
         let mut held = sim.lock().expect("one thread");
         let now = held.base;
         held.world.process_died(now, &mut rng);
@@ -160,9 +171,8 @@ fn process(
             let now = sim.now();
             sim.world.advance(now);
             let kept = sim.disk.reopen(rng);
-            let Sim { checker, world, .. } = &mut *sim;
             for record in &kept {
-                checker.durable(record, world);
+                sim.is_durable(record);
             }
             let call = is_troubled && rng.chance(70);
             let kind = if rng.chance(85) { Trouble::Crash } else { Trouble::Fails };
@@ -177,7 +187,12 @@ fn process(
         let (records, extra) = recovered;
         let mut scheduler = Scheduler::new(Arc::clone(plan));
         for record in &records {
-            if let Err(illegal) = scheduler.apply(record) {
+            let applied = scheduler.apply(record);
+            if let Event::PlanAmended { plan, by, .. } = &record.event {
+                let at: usize = plan.parse().expect("amendments are numbered");
+                scheduler.rebind(Arc::clone(&sim.lock().expect("one thread").plans[at].0), Some(by));
+            }
+            if let Err(illegal) = applied {
                 sim.lock().expect("one thread").checker.violations.push(format!("the recovered journal is illegal: {illegal}"));
                 return None;
             }
@@ -205,8 +220,9 @@ fn process(
             people: Box::new(Later { wait: is_there }),
             observer: Box::new(SimObserver { sim: Arc::clone(sim), screen: Arc::clone(&screen), changed: Arc::clone(&changed) }),
             requests: inbox,
+            letters: Box::new(SimLetters { sim: Arc::clone(sim), taken: BTreeSet::new(), sabotage }),
         });
-        let opened = open(&mut driver, sim, rng, &records, extra, choices);
+        let opened = open(&mut driver, sim, rng, sabotage, (&records, extra), choices);
         let is_dead = || sim.lock().expect("one thread").disk.crashed;
         if opened.is_err() || is_dead() {
             return None;
@@ -241,36 +257,104 @@ fn desk() -> Desk {
     }
 }
 
-/// Starts the run, or takes it over; people may have decided while nobody held it.
+/// Starts the run, or takes it over; people may have decided while nobody held it, and the plan may be amended.
 fn open(
     driver: &mut Driver,
     sim: &Arc<Mutex<Sim>>,
     rng: &mut Rng,
-    records: &[Record],
-    extra: Vec<Event>,
+    sabotage: Option<Sabotage>,
+    (records, extra): (&[Record], Vec<Event>),
     choices: &Choices,
 ) -> Result<(), String> {
     let lock = Event::LockTaken { holder: holder(), take_over: false };
     if records.is_empty() {
-        return driver.open_with(vec![started(choices, Mode::Execute), lock], None);
+        let mut first = started(choices, Mode::Execute);
+        if let (Some(Sabotage::SkipFreesDependants), Event::RunStarted { semantics, .. }) = (sabotage, &mut first) {
+            *semantics = 1;
+        }
+        return driver.open_with(vec![first, lock], None);
     }
     driver.open_with([vec![lock], extra].concat(), None)?;
     if rng.chance(50) {
-        let screen = {
-            let sim = sim.lock().expect("one thread");
-            let mut scheduler = Scheduler::new(Arc::clone(&sim.truth));
-            let all = sim.disk.durable.iter().all(|record| scheduler.apply(record).is_ok());
-            if all { Screen::of(scheduler.state()) } else { Screen::default() }
-        };
-        for (question, votes) in screen.questions {
-            let answer = operator::answer(&mut sim.lock().expect("one thread"), rng, question, &votes);
-            if let Some((order, by)) = answer {
-                // A refusal is told, and nothing follows from it.
-                let _ = driver.obey_only(order, by)?;
+        let screen = Screen::of(replayed(sim).state());
+        for (question, beside) in screen.questions {
+            let answer = operator::answer(&mut sim.lock().expect("one thread"), rng, question, &beside);
+            let Some((order, by)) = answer else { continue };
+            if rng.chance(50) {
+                operator::post(&mut sim.lock().expect("one thread"), order, by);
+                continue;
             }
+            // A refusal is told, and nothing follows from it.
+            let _ = driver.obey_only(&order, &Sender { person: by, holds: true })?;
         }
     }
+    let (faults, ended) = {
+        let sim = sim.lock().expect("one thread");
+        (sim.faults, sim.disk.durable.iter().any(|record| matches!(record.event, Event::RunFinished { ending: Ending::Done })))
+    };
+    if faults && !ended && rng.chance(35) {
+        amend(driver, sim, rng, sabotage)?;
+    }
     driver.open_with(vec![Event::RunResumed { by: operator::initiator(), choices: choices.clone() }], None)
+}
+
+/// The run as its durable records say.
+fn replayed(sim: &Arc<Mutex<Sim>>) -> Scheduler {
+    let sim = sim.lock().expect("one thread");
+    let mut scheduler = Scheduler::new(Arc::clone(&sim.first));
+    for record in &sim.disk.durable {
+        if scheduler.apply(record).is_err() {
+            return Scheduler::new(Arc::clone(&sim.first));
+        }
+        if let Event::PlanAmended { plan, by, .. } = &record.event {
+            let at: usize = plan.parse().expect("amendments are numbered");
+            scheduler.rebind(Arc::clone(&sim.plans[at].0), Some(by));
+        }
+    }
+    scheduler
+}
+
+/// A person changes a step that may still be changed, and accepts what is shown, or does not.
+fn amend(driver: &mut Driver, sim: &Arc<Mutex<Sim>>, rng: &mut Rng, sabotage: Option<Sabotage>) -> Result<(), String> {
+    let now = replayed(sim);
+    let state = now.state();
+    let may = |ix: &StepIx| {
+        let step = state.plan.step(*ix);
+        matches!(step.work, Work::Action(_)) && step.effect() != relevo::plan::action::Effect::Read && may_change(state, *ix)
+    };
+    let steps: Vec<StepIx> = (0..).map(StepIx).take(state.plan.steps.len()).filter(may).collect();
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let step = rng.pick(&steps).at();
+    let is_accepted = rng.chance(75);
+    if !is_accepted && sabotage != Some(Sabotage::AmendmentNotAccepted) {
+        return Ok(());
+    }
+    let (number, plan) = {
+        let mut sim = sim.lock().expect("one thread");
+        let truth = plans::amended(&sim.truth, step);
+        let mut engine = plans::amended(&state.plan, step);
+        if sabotage == Some(Sabotage::FingerprintMissesAChange) {
+            engine.steps[step].fingerprint = Arc::clone(&state.plan.steps[step].fingerprint);
+        }
+        let plan = Arc::new(engine);
+        let number = sim.plans.len().to_string();
+        sim.plans.push((Arc::clone(&plan), Arc::new(truth)));
+        if is_accepted {
+            sim.checker.accepted.insert(number.clone());
+        }
+        (number, plan)
+    };
+    let event = Event::PlanAmended {
+        plan: number,
+        whole: String::new(),
+        stored: None,
+        fingerprints: BTreeMap::new(),
+        changes: Vec::new(),
+        by: operator::initiator(),
+    };
+    driver.open_with(vec![event], Some(plan))
 }
 
 fn started(choices: &Choices, mode: Mode) -> Event {
@@ -301,18 +385,22 @@ fn after(sim: &mut Sim, end: &End) {
         return;
     }
     let state = end.scheduler.state();
-    let mut again = Scheduler::new(Arc::clone(&state.plan));
+    let mut again = Scheduler::new(Arc::clone(&sim.first));
     for record in &sim.disk.durable {
         if let Err(illegal) = again.apply(record) {
             sim.checker.violations.push(format!("replay: {illegal}"));
             return;
+        }
+        if let Event::PlanAmended { plan, by, .. } = &record.event {
+            let at: usize = plan.parse().expect("amendments are numbered");
+            again.rebind(Arc::clone(&sim.plans[at].0), Some(by));
         }
     }
     if picture(again.state()) != picture(state) {
         sim.checker.violations.push("the replayed state differs from the live one".to_owned());
     }
     let waits = matches!(end.exit, Exit::WaitingForPerson | Exit::InDoubt);
-    if waits && questions(state).is_empty() {
+    if waits && questions(state).is_empty() && state.paused.is_none() {
         sim.checker.violations.push(format!("I14: left with {:?}, and nothing is asked", end.exit));
     }
     if end.exit == Exit::InDoubt && state.doubtful.is_empty() {
@@ -344,11 +432,15 @@ pub fn rehearse(seed: u64, sabotage: Option<Sabotage>) -> Result<Exit, Box<Repor
         world: World::new(&truth, &mut rng, true),
         checker: Checker::new(Arc::clone(&truth)),
         disk: Disk::default(),
+        first: Arc::clone(&plan),
         truth,
         base: START,
         origin: None,
         faults: true,
         jump: None,
+        inbox: Vec::new(),
+        sent: BTreeMap::new(),
+        plans: Vec::new(),
         looks: 0,
         seen: Seen::default(),
     }));
@@ -377,6 +469,7 @@ pub fn rehearse(seed: u64, sabotage: Option<Sabotage>) -> Result<Exit, Box<Repor
                 changed: Arc::new(Notify::new()),
             }),
             requests: inbox,
+            letters: Box::new(NoLetters),
         });
         let lock = Event::LockTaken { holder: holder(), take_over: false };
         driver.open_with(vec![started(&Choices::default(), Mode::Rehearsal), lock], None).ok()?;

@@ -1,12 +1,15 @@
 //! Everything that outlives a process: the world, the disk, the checker and the time. One lock, never held over a wait.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use relevo::plan::{Plan, Verdict};
+use relevo::plan::{Plan, StepId, Verdict};
 use relevo::run::connector::{Call, Connector, Description, Evidence, Finding, Look, Observation, Quiescence};
 use relevo::run::driver::{Observer, Registry};
-use relevo::run::event::{EvidenceRef, Outcome, Record};
+use relevo::run::event::{Event, EvidenceRef, Outcome, Record};
+use relevo::run::letters::{Answer, Letter, Letters};
+use relevo::run::order::Order;
 use relevo::run::questions::{Question, questions};
 use relevo::run::state::{RunState, StepState};
 use relevo::time::{Clock, Timestamp};
@@ -16,6 +19,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::checker::Checker;
 use crate::disk::Disk;
+use crate::plans::version;
 use crate::prng::Rng;
 use crate::sabotage::Sabotage;
 use crate::world::{Acting, What, World, can_be_half};
@@ -24,6 +28,8 @@ use crate::world::{Acting, What, World, can_be_half};
 pub struct Sim {
     /// The schedule.
     pub seed: u64,
+    /// The plan as the engine gets it first.
+    pub first: Arc<Plan>,
     /// The plan as it really is.
     pub truth: Arc<Plan>,
     /// When this process began.
@@ -40,6 +46,12 @@ pub struct Sim {
     pub checker: Checker,
     /// The machine's clock jumps after so long, by so many milliseconds, until somebody sets it right.
     pub jump: Option<(Duration, i64)>,
+    /// The inbox: letters that lie there.
+    pub inbox: Vec<Letter>,
+    /// Every letter that was ever sent.
+    pub sent: BTreeMap<String, Letter>,
+    /// Amended plans, in the order of their records: the engine's, and as they really are.
+    pub plans: Vec<(Arc<Plan>, Arc<Plan>)>,
     /// Counts looks, for their noise.
     pub looks: u64,
     /// What was seen of the rarer paths.
@@ -63,6 +75,12 @@ pub struct Seen {
     pub records: u64,
     /// Answers of people.
     pub answers: u64,
+    /// Letters that were taken up.
+    pub letters: u64,
+    /// Amendments.
+    pub amendments: u64,
+    /// Goes that lapsed.
+    pub lapsed: u64,
     /// Runs that reached the end.
     pub done: u64,
 }
@@ -77,6 +95,9 @@ impl Seen {
         self.effects += other.effects;
         self.records += other.records;
         self.answers += other.answers;
+        self.letters += other.letters;
+        self.amendments += other.amendments;
+        self.lapsed += other.lapsed;
         self.done += other.done;
     }
 }
@@ -106,8 +127,31 @@ impl Sim {
         let now = self.now();
         self.world.advance(now);
         for record in std::mem::take(&mut self.disk.buffered) {
-            self.checker.durable(&record, &self.world);
+            self.is_durable(&record);
             self.disk.durable.push(record);
+        }
+    }
+
+    /// One record has become durable: the judge is told, and what it makes true is true.
+    pub fn is_durable(&mut self, record: &Record) {
+        self.checker.durable(record, &self.world, &self.sent);
+        match &record.event {
+            Event::GoLapsed { .. } => self.seen.lapsed += 1,
+            Event::PlanAmended { plan, .. } => {
+                let at: usize = plan.parse().expect("amendments are numbered");
+                let after = Arc::clone(&self.plans[at].1);
+                for (step, changed) in after.steps.iter().enumerate() {
+                    if let relevo::plan::Work::Action(action) = &changed.work
+                        && version(&action.call.with) != self.world.things[step].version
+                    {
+                        self.world.amended(step, version(&action.call.with));
+                    }
+                }
+                self.seen.amendments += 1;
+                self.checker.amended(Arc::clone(&after));
+                self.truth = after;
+            }
+            _ => {}
         }
     }
 
@@ -167,6 +211,8 @@ enum Fate {
     Late,
     HalfAndSilent,
     Hangs,
+    /// The connector does not keep its own time limit.
+    Overruns,
 }
 
 impl SimConnector {
@@ -194,7 +240,8 @@ impl SimConnector {
             73..75 => (Fate::FailsAfterAll, acts, acts),
             75..82 => (Fate::NotSent, acts, acts),
             82..90 => (Fate::Late, late, acts),
-            90..95 => (Fate::HalfAndSilent, acts, answers),
+            90..94 => (Fate::HalfAndSilent, acts, answers),
+            94..96 => (Fate::Overruns, acts, late + 3_600_000),
             _ => (Fate::Hangs, late, late + 5),
         }
     }
@@ -224,6 +271,7 @@ impl Look for SimConnector {
         let mut sim = self.sim.lock().expect("one thread");
         let unknown = sim.noise(8);
         let step = Self::step(call);
+        let version = version(&serde_json::Value::Object(call.with.clone()));
         let thing = &sim.world_now().things[step];
         let verdict = match (self.sabotage, call.uses.as_str()) {
             (Some(Sabotage::DoneWithoutEvidence), "sim") => Verdict::Done,
@@ -236,6 +284,17 @@ impl Look for SimConnector {
         };
         let mut seen = Observation::unknown(verdict.to_string());
         seen.verdict = verdict;
+        let made_by = match self.sabotage {
+            Some(Sabotage::OutputsOfAnOldLook) => 0,
+            _ => thing.made_by,
+        };
+        if call.uses == "sim" && thing.present {
+            seen.outputs.insert("made_by".to_owned(), made_by.into());
+        }
+        if call.uses == "sim" && !unknown {
+            let of = if self.sabotage == Some(Sabotage::PinKeptAfterAmendment) { 0 } else { version };
+            seen.identity.insert("object".to_owned(), format!("s{step}-v{of}"));
+        }
         seen
     }
 
@@ -250,7 +309,13 @@ impl Look for SimConnector {
         if self.sabotage == Some(Sabotage::QuietWhileItActs) {
             return Quiescence::Quiet { seen, ended: None };
         }
+        if thing.blind && self.sabotage == Some(Sabotage::BlindIsQuiet) {
+            return Quiescence::Quiet { seen, ended: None };
+        }
         match (thing.blind, acts) {
+            (true, _) if step % 3 == 0 && call.sent.ago.is_some_and(|ago| ago.as_millis() > 3 * 3_600_000) && !acts => {
+                Quiescence::TimeIsOver { seen: "its time is over".to_owned() }
+            }
             (true, _) => Quiescence::CannotTell { seen: "nobody can tell".to_owned() },
             (false, true) => Quiescence::Busy { seen },
             (false, false) => Quiescence::Quiet { seen, ended: thing.ends.get(&call.attempt).cloned().map(Box::new) },
@@ -273,6 +338,9 @@ impl Connector for SimConnector {
         if self.sim.lock().expect("one thread").noise(5) {
             return Err("the share is full".to_owned());
         }
+        if self.sabotage == Some(Sabotage::ImageNotKept) {
+            return Ok(None);
+        }
         Ok(Some(EvidenceRef { sha256: format!("{}", call.step), bytes: 1, kind: "before-image".to_owned() }))
     }
 
@@ -282,12 +350,14 @@ impl Connector for SimConnector {
             let mut sim = self.sim.lock().expect("one thread");
             let now = sim.now();
             sim.world.advance(now);
-            let Sim { checker, world, .. } = &mut *sim;
-            checker.effect_starts(step, call.attempt, now, world);
+            let Sim { checker, world, disk, .. } = &mut *sim;
+            checker.effect_starts(step, call, now, world, disk.published);
             let (fate, acts, answers) = Self::fate(&sim, step, call.attempt);
             let half = can_be_half(sim.world.things[step].effect);
             let what = match fate {
-                Fate::Good | Fate::AnswerLost | Fate::FailsAfterAll | Fate::Late | Fate::Hangs => Some(What::All),
+                Fate::Good | Fate::AnswerLost | Fate::FailsAfterAll | Fate::Late | Fate::Hangs | Fate::Overruns => {
+                    Some(What::All)
+                }
                 Fate::FailsHalfWay | Fate::HalfAndSilent => half.then_some(What::Half),
                 Fate::NeverArrives | Fate::Refused | Fate::NotSent => None,
             };
@@ -296,22 +366,40 @@ impl Connector for SimConnector {
             sim.world.live.insert(step, call.attempt);
             if let Some(what) = what {
                 let due = now + i64::try_from(acts).expect("hours");
-                sim.world.acting.push(Acting { step, attempt: call.attempt, due, what });
+                let version = version(&serde_json::Value::Object(call.with.clone()));
+                sim.world.acting.push(Acting { step, attempt: call.attempt, due, what, version });
             }
             (fate, answers)
         };
         let timeout = call.timeout.map_or(u64::MAX, relevo::time::Span::as_millis);
         tokio::time::sleep(Duration::from_millis(answers.min(timeout))).await;
+        if fate == Fate::Overruns && answers > timeout {
+            // The driver waits half a minute longer than the limit, and then believes in no answer any more.
+            tokio::time::sleep(Duration::from_secs(29)).await;
+            self.sim.lock().expect("one thread").world.live.remove(&step);
+            tokio::time::sleep(Duration::from_millis(answers)).await;
+        }
         let mut sim = self.sim.lock().expect("one thread");
         let world = sim.world_now();
         world.live.remove(&step);
         let acts_still = world.acting.iter().any(|acting| acting.step == step && acting.attempt == call.attempt);
         let half = world.things[step].half;
         let present = world.things[step].present;
+        let made_by = world.things[step].made_by;
         let outcome = match fate {
+            _ if answers > timeout && self.sabotage == Some(Sabotage::TimeoutIsNotSent) => {
+                Outcome::NotSent { reason: "timed out".to_owned() }
+            }
             _ if answers > timeout => Outcome::Unknown { reason: "timed out".to_owned() },
             Fate::Good | Fate::Hangs if present || call.effect == relevo::plan::action::Effect::Read => {
-                Outcome::Applied { outputs: Map::new() }
+                let mut outputs = Map::new();
+                if present {
+                    outputs.insert("made_by".to_owned(), made_by.into());
+                }
+                Outcome::Applied { outputs }
+            }
+            Fate::FailsHalfWay if self.sabotage == Some(Sabotage::FailureTouchesNothing) => {
+                Outcome::Rejected { reason: "exit 1".to_owned(), untouched: true }
             }
             Fate::Refused => Outcome::Rejected { reason: "no".to_owned(), untouched: true },
             Fate::FailsHalfWay | Fate::FailsAfterAll => {
@@ -352,11 +440,78 @@ impl Evidence for NoEvidence {
     }
 }
 
+/// What is shown beside a question.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    /// Who has said go.
+    pub votes: Vec<String>,
+    /// Of a gate: the question's name.
+    pub nonce: Option<String>,
+    /// Of a gate: what a vote is for.
+    pub binding: Option<String>,
+    /// The record that put the question.
+    pub about: Option<u64>,
+}
+
+/// The inbox as a process finds it.
+pub struct SimLetters {
+    /// The inbox is in it.
+    pub sim: Arc<Mutex<Sim>>,
+    /// Taken by this process.
+    pub taken: BTreeSet<String>,
+    /// What is wrong with it.
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Letters for SimLetters {
+    fn every(&self) -> Option<Duration> {
+        Some(Duration::from_mins(10))
+    }
+
+    fn take(&mut self) -> Vec<Letter> {
+        let sim = self.sim.lock().expect("one thread");
+        let mut found: Vec<Letter> = sim.inbox.iter().filter(|letter| !self.taken.contains(&letter.id)).cloned().collect();
+        self.taken.extend(found.iter().map(|letter| letter.id.clone()));
+        let stands = |step: &StepId| {
+            sim.disk.durable.iter().chain(&sim.disk.buffered).rev().find_map(|record| match &record.event {
+                Event::GateAsked { step: of, nonce, binding, .. } if of == step => Some((nonce.clone(), binding.clone())),
+                _ => None,
+            })
+        };
+        for letter in &mut found {
+            match self.sabotage {
+                // A letter found again looks like another one.
+                Some(Sabotage::LetterTakenAgain) => letter.id.extend((0..sim.disk.epoch).map(|_| '\'')),
+                Some(Sabotage::VoteOfAnotherQuestionCounts) => {
+                    if let Order::Vote { step, nonce, binding, .. } = &mut letter.order
+                        && let Some((now, to)) = stands(step)
+                    {
+                        (*nonce, *binding) = (Some(now), Some(to));
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn answer(&mut self, id: &str, _answer: &Answer) -> bool {
+        let mut sim = self.sim.lock().expect("one thread");
+        sim.seen.letters += 1;
+        if sim.noise(15) {
+            return false;
+        }
+        let id = id.trim_end_matches('\'');
+        sim.inbox.retain(|letter| letter.id != id);
+        true
+    }
+}
+
 /// What the operator sees: the questions that stand, and whether the run is paused.
 #[derive(Debug, Clone, Default)]
 pub struct Screen {
     /// The questions, with those who have said go already.
-    pub questions: Vec<(Question, Vec<String>)>,
+    pub questions: Vec<(Question, Shown)>,
     /// The run is paused.
     pub paused: bool,
 }
@@ -364,11 +519,19 @@ pub struct Screen {
 impl Screen {
     /// From what is known.
     pub fn of(state: &RunState) -> Self {
-        let votes = |question: &Question| match state.step(question.step) {
-            StepState::AtGate(gate) => gate.votes.iter().map(|by| by.name.clone()).collect(),
-            _ => Vec::new(),
+        let shown = |question: &Question| {
+            let about = state.facts(question.step).asked_by;
+            match state.step(question.step) {
+                StepState::AtGate(gate) => Shown {
+                    votes: gate.votes.iter().map(|by| by.name.clone()).collect(),
+                    nonce: Some(gate.nonce.clone()),
+                    binding: Some(gate.binding.clone()),
+                    about,
+                },
+                _ => Shown { about, ..Shown::default() },
+            }
         };
-        let questions = questions(state).into_iter().map(|question| (question, votes(&question))).collect();
+        let questions = questions(state).into_iter().map(|question| (question, shown(&question))).collect();
         Screen { questions, paused: state.paused.is_some() }
     }
 }

@@ -34,6 +34,10 @@ pub struct Thing {
     pub half: bool,
     /// Something else is in its place.
     pub foreign: bool,
+    /// Which version of the step it belongs to: an amendment makes the step act upon another thing.
+    pub version: u64,
+    /// The attempt that made it, 0 if it was there.
+    pub made_by: u32,
     /// How often an effect changed something.
     pub times: u32,
     /// Nobody can tell whether an attempt still acts.
@@ -55,6 +59,8 @@ pub struct Acting {
     pub due: i64,
     /// What.
     pub what: What,
+    /// On which version of the thing.
+    pub version: u64,
 }
 
 /// What is going on outside.
@@ -89,6 +95,8 @@ impl World {
                     present: adopted,
                     half: false,
                     foreign: !adopted && odd(rng, 3) && step.is_probed(),
+                    version: 0,
+                    made_by: 0,
                     times: 0,
                     blind: odd(rng, 12),
                     keeps_ends: odd(rng, 30),
@@ -126,10 +134,14 @@ impl World {
 
     /// One effect happens, or the world refuses it.
     pub fn act(&mut self, acting: &Acting) -> Outcome {
-        let Acting { step, attempt, due, what } = acting.clone();
+        let Acting { step, attempt, due, what, version } = acting.clone();
         self.note(due, &format!("s{step}/{attempt} acts: {what:?}"));
         let thing = &mut self.things[step];
         let applied = Outcome::Applied { outputs: Map::new() };
+        if thing.version != version {
+            // What an amendment left behind is another object.
+            return applied;
+        }
         match thing.effect {
             Effect::Read => return applied,
             Effect::Cas if thing.present => {
@@ -145,6 +157,9 @@ impl World {
         match what {
             What::All => {
                 thing.times += 1;
+                if !thing.present {
+                    thing.made_by = attempt;
+                }
                 thing.present = true;
                 thing.half = false;
                 applied
@@ -154,6 +169,13 @@ impl World {
                 Outcome::Rejected { reason: "stopped half-way".to_owned(), untouched: false }
             }
         }
+    }
+
+    /// The plan was amended: from now on the step is about another thing.
+    pub fn amended(&mut self, step: usize, version: u64) {
+        let thing = &mut self.things[step];
+        (thing.version, thing.made_by) = (version, 0);
+        (thing.present, thing.half, thing.foreign) = (false, false, false);
     }
 
     /// Our process is gone. What it had sent goes on, or never arrives, or stops half-way.
