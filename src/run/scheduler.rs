@@ -170,19 +170,20 @@ impl Scheduler {
                 let Work::Gate(rules) = &step.work else { return };
                 // Votes are counted by the rules as they are now: whoever has taken the run over since is one side of it.
                 let counted = gate.votes.iter().filter(|by| decide::vote_counts(&self.state, ix, rules, by).is_ok()).count();
+                let stands = self.state.facts(ix).stale.is_none() && self.state.is_ready(ix);
                 if let Some((by, reason)) = self.state.facts(ix).no_go.clone() {
                     next.commands.push(Command::Record(Event::GateRefused { step: self.id(ix), by, reason }));
-                } else if !self.state.is_ready(ix) {
-                    // A gate before it is asked again: its own question waits for that.
-                } else if self.state.facts(ix).stale.is_some() {
-                    next.commands.push(Command::AskGate(ix));
-                } else if u32::try_from(counted).unwrap_or(u32::MAX) >= rules.quorum {
+                } else if stands && u32::try_from(counted).unwrap_or(u32::MAX) >= rules.quorum {
                     next.commands.push(Command::Record(Event::GateOpened { step: self.id(ix) }));
-                } else if let Some(expires) = gate.expires {
-                    if now >= expires {
-                        next.commands.push(Command::Record(Event::GateExpired { step: self.id(ix) }));
-                    } else {
+                } else if gate.expires.is_some_and(|expires| now >= expires) {
+                    next.commands.push(Command::Record(Event::GateExpired { step: self.id(ix) }));
+                } else {
+                    if let Some(expires) = gate.expires {
                         wake(next, expires);
+                    }
+                    // While a gate before it is asked again, its own question waits.
+                    if self.state.facts(ix).stale.is_some() && self.state.is_ready(ix) {
+                        next.commands.push(Command::AskGate(ix));
                     }
                 }
             }
