@@ -1,7 +1,7 @@
 //! relevo rehearses, runs and resumes the steps of a migration weekend.
 //!
 //! ```text
-//! main → cli → { view, connector, journal, lab } → run → plan → { error, foreign, secret, time }
+//! main → cli → { view, connector, journal, lab } → run → plan → { error, foreign, regular, secret, time }
 //! ```
 //!
 //! Arrows point downward only; `tests/layering.rs` keeps them. Data flows one way: a *plan* is loaded and
@@ -16,6 +16,7 @@ pub mod journal;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod plan;
+pub mod regular;
 pub mod remoting;
 pub mod run;
 pub mod secret;

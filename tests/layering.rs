@@ -1,4 +1,4 @@
-//! The layers: `main → cli → { view, connector, journal, lab } → run → plan → { error, foreign, secret, time }`.
+//! The layers: `main → cli → { view, connector, journal, lab } → run → plan → { error, foreign, regular, secret, time }`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("foreign", &[]),
+    ("regular", &[]),
     ("secret", &["error"]),
     ("time", &["error"]),
     ("remoting", &["error", "secret", "time"]),
     ("sip", &[]),
     ("plan", &["error", "foreign", "secret", "time"]),
-    ("run", &["plan", "error", "foreign", "secret", "time"]),
-    ("journal", &["run", "plan", "error", "foreign", "secret", "time"]),
-    ("connector", &["remoting", "sip", "run", "plan", "error", "foreign", "secret", "time"]),
+    ("run", &["plan", "error", "foreign", "regular", "secret", "time"]),
+    ("journal", &["run", "plan", "error", "foreign", "regular", "secret", "time"]),
+    ("connector", &["remoting", "sip", "run", "plan", "error", "foreign", "regular", "secret", "time"]),
     ("view", &["run", "plan", "error", "foreign", "secret", "time"]),
     ("lab", &["remoting", "sip", "run", "plan", "error", "foreign", "secret", "time"]),
-    ("cli", &["view", "connector", "journal", "lab", "run", "plan", "error", "foreign", "secret", "time"]),
+    ("cli", &["view", "connector", "journal", "lab", "run", "plan", "error", "foreign", "regular", "secret", "time"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -14,10 +14,11 @@ use python::{Judge, PASSWORD, Setup, USER};
 use relevo::connector::{Connectors, Options};
 use relevo::plan::action::Effect;
 use relevo::plan::{StepId, Targets};
-use relevo::run::connector::{Call, Connector, Evidence, Pin};
+use relevo::run::connector::{BeforeImage, Call, Connector, Evidence, Pin};
 use relevo::run::event::{EvidenceRef, Identity, Outcome};
 use relevo::time::Span;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 const CONTAINER: &str = "CN=Application Contacts,CN=RTC Service,CN=Services,CN=Configuration,DC=contoso,DC=com";
 const BUILT_IN: &str = "sip:GC-1-PersistentChatService-2@contoso.com";
@@ -435,7 +436,7 @@ struct Folder(std::path::PathBuf);
 
 impl Evidence for Folder {
     fn store(&self, kind: &str, bytes: &[u8]) -> std::io::Result<EvidenceRef> {
-        let sha256 = format!("{:016x}", self.0.read_dir()?.count());
+        let sha256 = relevo::plan::hex(&sha2::Sha256::digest(bytes));
         std::fs::write(self.0.join(&sha256), bytes)?;
         Ok(EvidenceRef { sha256, bytes: bytes.len() as u64, kind: kind.to_owned() })
     }
@@ -505,12 +506,12 @@ impl Step {
         self.bind();
         let evidence = Folder(self.folder.path().join("evidence"));
         let image = self.runtime.block_on(self.connector.before_image(&self.call, &evidence)).unwrap();
-        self.call.before_image = image.map(|image| evidence.0.join(image.sha256));
+        self.call.before_image = image.map(|image| BeforeImage::of(&evidence.0, &image));
         self.runtime.block_on(self.connector.apply(&self.call))
     }
 
     fn undo(&self) -> Outcome {
-        let image = self.call.before_image.as_ref().map(|path| std::fs::read(path).unwrap());
+        let image = self.call.before_image.as_ref().map(|kept| kept.read(u64::MAX).unwrap());
         self.runtime.block_on(self.connector.undo(&self.call, image.as_deref()))
     }
 }
@@ -570,7 +571,7 @@ fn a_contact_that_was_made_anew_since_is_not_removed() {
     step.bind();
     let image = Folder(step.folder.path().join("evidence"));
     let kept = step.runtime.block_on(step.connector.before_image(&step.call, &image)).unwrap().unwrap();
-    step.call.before_image = Some(image.0.join(kept.sha256));
+    step.call.before_image = Some(BeforeImage::of(&image.0, &kept));
     stage.change(|world| world["contacts"][1]["identity"] = json!(format!("CN={{88888888}},{CONTAINER}")));
     // Ours is gone; who made the new one knows why.
     assert!(matches!(step.runtime.block_on(step.connector.apply(&step.call)), Outcome::Applied { .. }));

@@ -15,7 +15,7 @@ use cli_support::{Desk, Said, wait_for};
 use python::{Judge, PASSWORD, Setup, USER};
 use relevo::connector::{Connectors, Options};
 use relevo::plan::{StepId, Targets};
-use relevo::run::connector::{Call, Connector};
+use relevo::run::connector::{BeforeImage, Call, Connector};
 use relevo::run::event::{Identity, Outcome};
 use relevo::time::Span;
 use serde_json::{Value, json};
@@ -586,7 +586,7 @@ fn call(
     uses: &str,
     with: &Value,
     dir: PathBuf,
-    image: Option<PathBuf>,
+    image: Option<BeforeImage>,
 ) -> (tokio::runtime::Runtime, Arc<dyn Connector>, Call) {
     let password = stage.judge.folder().join("password");
     std::fs::write(&password, PASSWORD).unwrap();

@@ -6,17 +6,18 @@
 mod python;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use python::{Judge, PASSWORD, Setup, USER};
 use relevo::connector::{Connectors, Options};
 use relevo::plan::action::Effect;
 use relevo::plan::{StepId, Targets, Verdict};
-use relevo::run::connector::{Call, Evidence, Finding, Level, Observation, Pin, Quiescence};
+use relevo::run::connector::{BeforeImage, Call, Evidence, Finding, Level, Observation, Pin, Quiescence};
 use relevo::run::event::{EvidenceRef, Identity, Outcome};
 use relevo::time::Span;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 /// A host, and the connectors of one process.
 struct World {
@@ -27,14 +28,13 @@ struct World {
 }
 
 /// Keeps evidence in the judge's folder.
-struct Store(PathBuf, Mutex<Option<PathBuf>>);
+struct Store(PathBuf);
 
 impl Evidence for Store {
     fn store(&self, kind: &str, bytes: &[u8]) -> std::io::Result<EvidenceRef> {
-        let path = self.0.join(format!("image-{}", bytes.len()));
-        std::fs::write(&path, bytes)?;
-        *self.1.lock().unwrap() = Some(path);
-        Ok(EvidenceRef { sha256: String::new(), bytes: bytes.len() as u64, kind: kind.to_owned() })
+        let sha256 = relevo::plan::hex(&sha2::Sha256::digest(bytes));
+        std::fs::write(self.0.join(&sha256), bytes)?;
+        Ok(EvidenceRef { sha256, bytes: bytes.len() as u64, kind: kind.to_owned() })
     }
 }
 
@@ -194,9 +194,9 @@ impl Step<'_> {
 
     /// What the driver does before an attempt: the before-image, and a shell of its own.
     fn prepare(&mut self) -> Result<(), String> {
-        let store = Store(self.world.judge.folder().to_owned(), Mutex::default());
-        self.world.runtime.block_on(self.connector().before_image(&self.call, &store))?;
-        self.call.before_image = store.1.into_inner().unwrap();
+        let store = Store(self.world.judge.folder().to_owned());
+        let kept = self.world.runtime.block_on(self.connector().before_image(&self.call, &store))?;
+        self.call.before_image = kept.map(|kept| BeforeImage::of(&store.0, &kept));
         self.call.handle = self.connector().handle(&self.call);
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Step<'_> {
     }
 
     fn undo(&self) -> Outcome {
-        let image = self.call.before_image.as_ref().map(|path| std::fs::read(path).unwrap());
+        let image = self.call.before_image.as_ref().map(|kept| kept.read(u64::MAX).unwrap());
         let call = Call { handle: self.connector().handle(&self.call), ..self.call.clone() };
         self.world.runtime.block_on(self.connector().undo(&call, image.as_deref()))
     }
@@ -326,14 +326,34 @@ fn an_error_is_no_answer_what_is_seen_afterwards_is() {
 }
 
 #[test]
+fn a_before_image_that_was_changed_or_is_missing_is_never_taken_for_none() {
+    let Some(world) = World::start() else { return };
+    world.mishap(json!({ "cmdlet": "Stop-Service", "do": "error" }));
+    let mut step = world.stop().bound();
+    unknown(step.attempt());
+    let kept = step.call.before_image.clone().unwrap();
+    let whole = kept.read(u64::MAX).unwrap();
+    // Another state to go back to, as long as the right one.
+    let forged = String::from_utf8(whole.clone()).unwrap().replace("automatic", "autom4tic");
+    std::fs::write(&kept.path, forged).unwrap();
+    let why = step.prepare().unwrap_err();
+    assert!(why.contains("was changed"), "{why}");
+    std::fs::remove_file(&kept.path).unwrap();
+    let why = step.prepare().unwrap_err();
+    assert!(why.contains("cannot be read"), "{why}");
+    std::fs::write(&kept.path, whole).unwrap();
+    step.applied();
+}
+
+#[test]
 fn a_later_attempt_keeps_what_the_first_one_saw() {
     let Some(world) = World::start() else { return };
     world.mishap(json!({ "cmdlet": "Stop-Service", "do": "error" }));
     let mut step = world.stop().bound();
     unknown(step.attempt());
-    let first = std::fs::read(step.call.before_image.as_ref().unwrap()).unwrap();
+    let first = step.call.before_image.as_ref().unwrap().read(u64::MAX).unwrap();
     step.applied();
-    assert_eq!(std::fs::read(step.call.before_image.as_ref().unwrap()).unwrap(), first);
+    assert_eq!(step.call.before_image.as_ref().unwrap().read(u64::MAX).unwrap(), first);
     assert!(String::from_utf8_lossy(&first).contains("automatic"));
 }
 

@@ -5,6 +5,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::regular;
+pub use crate::regular::{one_regular_file, read_at_most};
+
 /// Free space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
@@ -22,14 +25,14 @@ pub struct FileId(u64, u64);
 pub fn open_regular(path: &Path, write: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(write);
-    open_checked(&options, path)
+    regular::open(&options, path)
 }
 
 /// Opens an existing regular file to append to it.
 pub fn open_append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true);
-    open_checked(&options, path)
+    regular::open(&options, path)
 }
 
 /// Cuts a file to a length, durably. Through a handle of its own: one that only appends may not cut everywhere.
@@ -37,25 +40,6 @@ pub fn truncate(path: &Path, length: u64) -> io::Result<()> {
     let file = open_regular(path, true)?;
     file.set_len(length)?;
     file.sync_all()
-}
-
-fn open_checked(options: &OpenOptions, path: &Path) -> io::Result<File> {
-    let mut options = options.clone();
-    no_follow(&mut options);
-    let file = options.open(path).map_err(explain_link)?;
-    one_regular_file(&file.metadata()?).map_err(io::Error::other)?;
-    Ok(file)
-}
-
-/// Why a file is not to be trusted: not a regular file, or known under a second name.
-pub fn one_regular_file(meta: &Metadata) -> Result<(), &'static str> {
-    if !meta.is_file() {
-        return Err("not a regular file");
-    }
-    if links(meta) > 1 {
-        return Err("the file has a second name (a hard link)");
-    }
-    Ok(())
 }
 
 /// Makes a file that must not exist yet; readable by the account alone, or by the group of a shared run.
@@ -92,14 +76,6 @@ pub fn random() -> u64 {
     hasher.finish()
 }
 
-/// Reads at most `limit` bytes; `None` if there is more.
-pub fn read_at_most(file: &mut File, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= limit).then_some(bytes))
-}
-
 /// True for the errors that mean that no space is left: on the disk, in the quota, or below the process's limit.
 pub fn no_space(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
@@ -110,27 +86,10 @@ pub fn no_space(error: &io::Error) -> bool {
 mod unix {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
-    use nix::fcntl::OFlag;
     use nix::unistd::{Gid, Group, Uid, User, getgroups};
 
     use super::{File, FileId, Metadata, OpenOptions, Path, Space, fs, io};
-
-    pub fn no_follow(options: &mut OpenOptions) {
-        // Not blocking: a FIFO under an expected name must not stop the program.
-        options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
-    }
-
-    pub fn explain_link(error: io::Error) -> io::Error {
-        if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) {
-            io::Error::new(error.kind(), "a symbolic link, which is not followed here")
-        } else {
-            error
-        }
-    }
-
-    pub fn links(meta: &Metadata) -> u64 {
-        meta.nlink()
-    }
+    use crate::regular::no_follow;
 
     pub fn create(options: &mut OpenOptions, path: &Path, shared: bool) -> io::Result<File> {
         let mode = if shared { 0o660 } else { 0o600 };
@@ -256,16 +215,6 @@ pub use unix::*;
 #[cfg(windows)]
 mod windows {
     use super::{File, FileId, Metadata, OpenOptions, Path, Space, fs, io};
-
-    pub fn no_follow(_options: &mut OpenOptions) {}
-
-    pub fn explain_link(error: io::Error) -> io::Error {
-        error
-    }
-
-    pub fn links(_meta: &Metadata) -> u64 {
-        1
-    }
 
     /// Access rights come from the folder: `runs/` lies in the account's own profile or has been given to the shift.
     pub fn create(options: &mut OpenOptions, path: &Path, _shared: bool) -> io::Result<File> {

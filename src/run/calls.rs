@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::connector::{Call, Observation, Sent};
+use super::connector::{BeforeImage, Call, Observation, Sent};
 use super::event::{ConditionSeen, Holding, SentCall};
 use super::scope;
 use super::state::RunState;
@@ -102,7 +102,7 @@ impl Desk {
             scratch: self.scratch.join(format!("{}-{attempt}{tag}", file_name(step.id.as_str()))),
             targets: Arc::clone(&state.plan.targets),
             excluded: state.choices.exclude.as_slice().into(),
-            before_image: state.facts(ix).before_image.as_ref().map(|image| self.evidence.join(&image.sha256)),
+            before_image: state.facts(ix).before_image.as_ref().map(|image| BeforeImage::of(&self.evidence, image)),
             handle: state.facts(ix).handle.clone(),
             timeout: None,
             effect: step.effect(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+pub use super::before_image::BeforeImage;
 use super::event::{EvidenceRef, Identity, Outcome, Outputs};
 use crate::plan::{StepId, Targets, Verdict};
 use crate::time::Span;
@@ -38,8 +39,8 @@ pub struct Call {
     pub targets: Arc<Targets>,
     /// Names that a person left out with `--exclude`, recorded.
     pub excluded: Arc<[String]>,
-    /// The file with the before-image of the attempt; before there is one, that of the attempt before it.
-    pub before_image: Option<PathBuf>,
+    /// The before-image of the attempt; before there is one, that of the attempt before it.
+    pub before_image: Option<BeforeImage>,
     /// By what the attempt can be found again where it runs; recorded with the intent.
     pub handle: Option<String>,
     /// Of this attempt.

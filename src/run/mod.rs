@@ -12,6 +12,7 @@
 //! journal and wrapped connectors. The simulator in `tests/` is the same scheduler over an invented world.
 
 pub mod attempt;
+pub mod before_image;
 pub mod calls;
 pub mod command;
 pub mod connector;

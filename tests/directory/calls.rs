@@ -1,12 +1,12 @@
 //! The connector as the driver uses it, step by step: pin, look, keep the before-image, act, look again.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use relevo::connector::{Connectors, Options};
 use relevo::plan::action::Effect;
 use relevo::plan::{StepId, Targets, Verdict};
-use relevo::run::connector::{Call, Connector, Evidence, Finding, Observation, Pin};
+use relevo::run::connector::{BeforeImage, Call, Connector, Evidence, Finding, Observation, Pin};
 use relevo::run::event::{EvidenceRef, Identity, Outcome};
 use relevo::time::Span;
 use serde_json::{Value, json};
@@ -184,11 +184,10 @@ impl Step {
     /// # Errors
     /// What the connector says.
     pub fn keep(&mut self) -> Result<Option<PathBuf>, String> {
-        let store = Store { folder: self.folder.path().to_owned(), kept: Mutex::default() };
-        self.runtime.block_on(self.connector.before_image(&self.call, &store))?;
-        let kept = store.kept.into_inner().unwrap();
-        self.call.before_image.clone_from(&kept);
-        Ok(kept)
+        let store = Store(self.folder.path().to_owned());
+        let kept = self.runtime.block_on(self.connector.before_image(&self.call, &store))?;
+        self.call.before_image = kept.map(|kept| BeforeImage::of(&store.0, &kept));
+        Ok(self.call.before_image.as_ref().map(|kept| kept.path.clone()))
     }
 
     /// Acts.
@@ -198,7 +197,7 @@ impl Step {
 
     /// Takes it back with the before-image that was kept.
     pub fn undo(&self) -> Outcome {
-        let image = self.call.before_image.as_ref().map(|path| std::fs::read(path).unwrap());
+        let image = self.call.before_image.as_ref().map(|kept| kept.read(u64::MAX).unwrap());
         self.runtime.block_on(self.connector.undo(&self.call, image.as_deref()))
     }
 
@@ -266,17 +265,12 @@ pub fn image(path: Option<&Path>) -> Value {
 }
 
 /// Evidence in a folder.
-struct Store {
-    folder: PathBuf,
-    kept: Mutex<Option<PathBuf>>,
-}
+struct Store(PathBuf);
 
 impl Evidence for Store {
     fn store(&self, kind: &str, bytes: &[u8]) -> std::io::Result<EvidenceRef> {
         let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = self.folder.join(&sha256);
-        std::fs::write(&path, bytes)?;
-        *self.kept.lock().unwrap() = Some(path);
+        std::fs::write(self.0.join(&sha256), bytes)?;
         Ok(EvidenceRef { sha256, bytes: bytes.len() as u64, kind: kind.to_owned() })
     }
 }

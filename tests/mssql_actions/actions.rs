@@ -6,10 +6,11 @@ use std::sync::Arc;
 use relevo::connector::{Connectors, Options};
 use relevo::plan::action::Effect;
 use relevo::plan::{StepId, Targets, Verdict};
-use relevo::run::connector::{Call, Connector, Evidence, Level, Observation};
+use relevo::run::connector::{BeforeImage, Call, Connector, Evidence, Level, Observation};
 use relevo::run::event::{EvidenceRef, Identity, Outcome};
 use relevo::time::Span;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 use tokio::runtime::Runtime;
 
 use crate::python::{Judge, PASSWORD, Setup, USER};
@@ -29,9 +30,9 @@ struct Kept<'w>(&'w Path);
 
 impl Evidence for Kept<'_> {
     fn store(&self, kind: &str, bytes: &[u8]) -> std::io::Result<EvidenceRef> {
-        let name = format!("{kind}-{}", bytes.len());
-        std::fs::write(self.0.join(&name), bytes)?;
-        Ok(EvidenceRef { kind: kind.to_owned(), sha256: name, bytes: bytes.len() as u64 })
+        let sha256 = relevo::plan::hex(&sha2::Sha256::digest(bytes));
+        std::fs::write(self.0.join(&sha256), bytes)?;
+        Ok(EvidenceRef { kind: kind.to_owned(), sha256, bytes: bytes.len() as u64 })
     }
 }
 
@@ -142,7 +143,7 @@ impl Step<'_> {
     fn prepare(&mut self) -> Result<(), String> {
         let folder = self.world.judge.folder().to_owned();
         let kept = self.world.runtime.block_on(self.connector.before_image(&self.call, &Kept(&folder)))?;
-        self.call.before_image = kept.map(|kept| folder.join(kept.sha256));
+        self.call.before_image = kept.map(|kept| BeforeImage::of(&folder, &kept));
         self.call.handle = Some(uuid::Uuid::new_v4().to_string());
         Ok(())
     }

@@ -343,7 +343,7 @@ fn bound(systems: Systems) -> (Vec<String>, Vec<String>, Vec<String>) {
         _ => None,
     });
     let images = calls.lock().expect("one thread");
-    let images = images.iter().filter_map(|call| Some(call.before_image.as_ref()?.display().to_string()));
+    let images = images.iter().filter_map(|call| Some(call.before_image.as_ref()?.path.display().to_string()));
     (pins.collect(), intents.collect(), images.collect())
 }
 

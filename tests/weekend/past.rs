@@ -9,7 +9,7 @@ use relevo::plan::action::{Effect, UndoGrade};
 use relevo::plan::load::{Inputs, load};
 use relevo::plan::{Action, StepIx, Work};
 use relevo::run::calls::Desk;
-use relevo::run::connector::Call;
+use relevo::run::connector::{BeforeImage, Call};
 use relevo::run::event::{How, Outcome};
 use relevo::run::scheduler::Scheduler;
 use relevo::run::state::{RunState, StepState};
@@ -113,7 +113,7 @@ impl Past {
     pub fn undo(&self, ix: StepIx) -> Outcome {
         // A shell of its own, not the one of the attempt.
         let call = Call { handle: None, ..self.call(ix) };
-        let image = call.before_image.as_ref().map(|path| std::fs::read(path).unwrap());
+        let image = call.before_image.as_ref().map(|kept| kept.read(u64::MAX).unwrap());
         let connector = self.connectors.for_action(&call.uses).unwrap();
         self.runtime.block_on(connector.undo(&call, image.as_deref()))
     }
@@ -129,7 +129,7 @@ impl Past {
             call.identity = identity;
         }
         let image = self.runtime.block_on(connector.before_image(&call, &self.evidence)).unwrap();
-        call.before_image = image.map(|image| self.evidence.dir().join(image.sha256));
+        call.before_image = image.map(|image| BeforeImage::of(self.evidence.dir(), &image));
         let outcome = self.runtime.block_on(connector.apply(&call));
         assert!(matches!(outcome, Outcome::Applied { .. }), "{uses}: {outcome:?}");
     }

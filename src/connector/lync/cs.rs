@@ -16,6 +16,8 @@ use crate::run::event::{EvidenceRef, Outcome, Outputs};
 
 /// What evidence of what was there before is called in the journal.
 pub const BEFORE_IMAGE: &str = "before-image";
+/// No image is larger.
+const LARGEST: u64 = 64 << 20;
 
 /// Runs a cmdlet that only reads.
 ///
@@ -186,9 +188,16 @@ pub fn keep(evidence: &dyn Evidence, image: &serde_json::Value) -> Result<Option
 /// # Errors
 /// There should be one, and it cannot be read.
 pub fn kept(call: &Call) -> Result<Option<serde_json::Value>, String> {
-    let Some(path) = &call.before_image else { return Ok(None) };
-    let bytes = std::fs::read(path).map_err(|error| format!("the before-image `{}` cannot be read: {error}", path.display()))?;
-    image(&bytes).map(Some)
+    let Some(kept) = &call.before_image else { return Ok(None) };
+    image(&kept.read(LARGEST)?).map(Some)
+}
+
+/// That the attempt has its image, and that it is what was kept.
+///
+/// # Errors
+/// There is none, or it was changed.
+pub fn must_be_kept(call: &Call) -> Result<(), String> {
+    kept(call)?.map(drop).ok_or_else(|| "there is no before-image of it".to_owned())
 }
 
 /// An image from its bytes.

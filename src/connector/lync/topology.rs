@@ -104,8 +104,8 @@ impl Action for EnableTopology {
     }
 
     async fn apply(&self, hosts: &Hosts, call: &Call) -> Outcome {
-        if call.before_image.as_ref().is_none_or(|path| !path.is_file()) {
-            return cs::rejected("nothing was enabled: what is published was not kept");
+        if let Err(why) = cs::must_be_kept(call) {
+            return cs::rejected(format!("nothing was enabled: {why}"));
         }
         let mut session = match hosts.attempt(call).await {
             Ok(session) => session,

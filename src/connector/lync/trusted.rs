@@ -319,8 +319,8 @@ impl Action for RemoveTrustedApplication {
             Ok(read) => read,
             Err(why) => return cs::rejected(format!("nothing was removed: {why}")),
         };
-        if call.before_image.as_ref().is_none_or(|path| !path.is_file()) {
-            return cs::rejected("nothing was removed: there is no before-image of it");
+        if let Err(why) = cs::must_be_kept(call) {
+            return cs::rejected(format!("nothing was removed: {why}"));
         }
         let mut session = match hosts.attempt(call).await {
             Ok(session) => session,

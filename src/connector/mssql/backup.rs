@@ -12,7 +12,7 @@ use super::file::NoSize;
 use super::history::{self, BackupSet, UnderWay};
 use super::path::FilePath;
 use super::sql::{Place, Sql, database, same};
-use super::{file, preflight, shown};
+use super::{LARGEST_IMAGE, file, preflight, shown};
 use crate::connector::args;
 use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::action::Action;
@@ -242,9 +242,9 @@ fn outputs(args: &Args, seen: &Seen) -> Outputs {
 }
 
 fn kept(call: &Call) -> Result<Option<Before>, String> {
-    let Some(path) = &call.before_image else { return Ok(None) };
+    let Some(kept) = &call.before_image else { return Ok(None) };
     let wrong = |why: &dyn std::fmt::Display| format!("what was kept before the attempt cannot be read: {why}");
-    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let bytes = kept.read(LARGEST_IMAGE)?;
     serde_json::from_slice(&bytes).map(Some).map_err(|error| wrong(&error))
 }
 

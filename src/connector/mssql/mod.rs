@@ -28,6 +28,9 @@ use crate::connector::powershell::Actions;
 /// All of them.
 pub const ALL: Actions = &[&backup::Backup, &restore::Restore, &count::Count];
 
+/// No before-image of a backup or restore is larger.
+const LARGEST_IMAGE: u64 = 1 << 20;
+
 /// Foreign text, safe to print.
 fn shown(text: &str) -> String {
     crate::foreign::one_line(text, 200)

@@ -13,7 +13,7 @@ use self::judge::{Before, Seen, meaning, outputs, source};
 use super::history;
 use super::path::FilePath;
 use super::sql::{Place, Sql, checked, database, same};
-use super::{file, preflight, shown};
+use super::{LARGEST_IMAGE, file, preflight, shown};
 use crate::connector::args;
 use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::action::Action;
@@ -123,9 +123,9 @@ async fn look(sql: &mut Sql, args: &Args) -> Result<Seen, String> {
 }
 
 fn kept(call: &Call, args: &Args) -> Result<Option<Before>, String> {
-    let Some(path) = &call.before_image else { return Ok(None) };
+    let Some(kept) = &call.before_image else { return Ok(None) };
     let wrong = |why: &dyn std::fmt::Display| format!("what was kept before the attempt cannot be read: {why}");
-    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let bytes = kept.read(LARGEST_IMAGE)?;
     let before: Before = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
     if same(&before.database, &args.database) { Ok(Some(before)) } else { Err(wrong(&"it is of another database")) }
 }

@@ -138,20 +138,6 @@ pub async fn free(session: &mut Session, drive: &str) -> Result<u64, NoAnswer> {
     Ok(free.ok_or_else(|| format!("the host does not say what is free on `{}`", shown(drive)))?)
 }
 
-/// The bytes of a before-image.
-///
-/// # Errors
-/// The file cannot be read, or is larger than any.
-pub fn load_image(path: &std::path::Path, largest: u64) -> Result<Vec<u8>, String> {
-    let named = shown(&path.display().to_string());
-    let cannot = |error: std::io::Error| format!("the before-image `{named}` cannot be read: {error}");
-    let meta = std::fs::metadata(path).map_err(cannot)?;
-    if !meta.is_file() || meta.len() > largest {
-        return Err(format!("`{named}` is no before-image"));
-    }
-    std::fs::read(path).map_err(cannot)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use super::{Doing, Driver, IMAGE_FRESH, Launch, Trouble, conditions};
 use crate::plan::expr::ExprError;
 use crate::plan::{Holds, Probe, StepIx, Work, expr};
 use crate::run::attempt::Ask;
-use crate::run::connector::{Connector, Quiescence};
+use crate::run::connector::{BeforeImage, Connector, Quiescence};
 use crate::run::event::{Event, Outcome, Outputs};
 use crate::run::{calls, gates, scope};
 use crate::time::Timestamp;
@@ -133,7 +133,7 @@ impl Driver {
         connector: Arc<dyn Connector>,
         mut call: crate::run::connector::Call,
     ) -> Result<(), Trouble> {
-        call.before_image = before_image.as_ref().map(|image| self.parts.desk.evidence.join(&image.sha256));
+        call.before_image = before_image.as_ref().map(|image| BeforeImage::of(&self.parts.desk.evidence, image));
         call.handle = connector.handle(&call);
         let step = self.state().plan.step(ix);
         let weighty = step.is_destructive() || step.point_of_no_return;

@@ -2,6 +2,7 @@
 
 use relevo::plan::Verdict;
 use relevo::run::connector::Pin;
+use relevo::run::event::Outcome;
 use serde_json::json;
 
 use crate::calls::{Team, image};
@@ -16,6 +17,7 @@ cases![
     f62_a_user_that_someone_else_deleted_is_done_but_not_by_us,
     a_look_before_the_deletion_says_not_done_and_changes_nothing,
     a_user_that_was_never_there_is_not_pinned,
+    nothing_is_deleted_on_a_before_image_that_was_changed_or_is_of_another_object,
 ];
 
 fn a_user_is_pinned_by_what_it_is(world: &dyn World) {
@@ -105,4 +107,34 @@ fn a_user_that_was_never_there_is_not_pinned(world: &dyn World) {
     let sip = format!("sip:nobody-{}@{}", place.word, world.domain());
     let reason = team.step("ad.user.delete", &json!({ "sip_address": sip, "base": place.base() })).not_pinned();
     assert!(reason.contains(&sip), "{reason}");
+}
+
+fn nothing_is_deleted_on_a_before_image_that_was_changed_or_is_of_another_object(world: &dyn World) {
+    let place = Place::new(world);
+    let users = place.users(&["x", "y"]);
+    let team = Team::new(world, &world.account("svc-mig"));
+    let kept = |user: &crate::world::User| {
+        let mut step = team.deletion(&place, user);
+        step.bind();
+        step.keep().unwrap();
+        step
+    };
+    let (mut one, other) = (kept(&users[0]), kept(&users[1]));
+    let right = one.call.before_image.clone().unwrap();
+    let refusal = |step: &crate::calls::Step| match step.apply() {
+        Outcome::Rejected { reason, untouched: true } => reason,
+        outcome => panic!("it was not refused: {outcome:?}"),
+    };
+    let mark = world.mark();
+    let bytes = std::fs::read(&right.path).unwrap();
+    std::fs::write(&right.path, b"{}").unwrap();
+    assert!(refusal(&one).contains("was changed"), "{}", refusal(&one));
+    std::fs::remove_file(&right.path).unwrap();
+    assert!(refusal(&one).contains("cannot be read"), "{}", refusal(&one));
+    std::fs::write(&right.path, bytes).unwrap();
+    one.call.before_image.clone_from(&other.call.before_image);
+    assert!(refusal(&one).contains("of another object"), "{}", refusal(&one));
+    place.nothing_written(&mark);
+    one.call.before_image = Some(right);
+    assert!(matches!(one.apply(), Outcome::Applied { .. }));
 }

@@ -31,14 +31,17 @@ fn f49_f50_an_answer_cut_off_at_any_byte_never_makes_a_second_deletion(world: &d
     let proxy = Proxy::start(&world.address(1));
     let account = world.account("svc-mig");
     let through = Team::through(world, &account, &addresses(world, &proxy));
-    // The same before-image for all, and bound as a run would have bound them, so that the proxy sees the attempt alone.
-    let image = tempfile::NamedTempFile::new_in(world.folder()).unwrap();
+    // Bound and kept past the proxy, so that it sees the attempt alone.
+    let direct = Team::new(world, &account);
     let prepared = |user: &User| {
         let mut step = through.deletion(&place, user);
         step.call.identity = [("objectGUID", &user.guid), ("objectSid", &user.sid), ("dn", &user.dn), (VIA, &world.host(1))]
             .map(|(key, value)| (key.to_owned(), value.clone()))
             .into();
-        step.call.before_image = Some(image.path().to_owned());
+        let mut kept = direct.deletion(&place, user);
+        kept.call.identity.clone_from(&step.call.identity);
+        kept.keep().unwrap();
+        step.call.before_image = kept.call.before_image;
         step
     };
 

@@ -47,7 +47,7 @@ fn deleted(team: &Team, place: &Place<'_>, user: &User) -> Step {
 }
 
 fn restoration(user: &User, deletion: &Step) -> Value {
-    json!({ "guid": user.guid, "before_image": deletion.call.before_image.as_ref().unwrap() })
+    json!({ "guid": user.guid, "before_image": deletion.call.before_image.as_ref().unwrap().path })
 }
 
 #[track_caller]

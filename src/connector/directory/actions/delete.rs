@@ -156,8 +156,8 @@ fn outputs(call: &Call, pinned: &Pinned, by_us: bool) -> Outputs {
     outputs.insert("guid".to_owned(), json!(pinned.guid.to_string()));
     outputs.insert("sid".to_owned(), json!(pinned.sid.to_string()));
     outputs.insert("dn".to_owned(), json!(pinned.dn.to_string()));
-    if let Some(path) = &call.before_image {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    if let Some(kept) = &call.before_image {
+        let path = std::path::absolute(&kept.path).unwrap_or_else(|_| kept.path.clone());
         outputs.insert("before_image".to_owned(), json!(path.display().to_string()));
     } else {
         outputs.insert("before_image".to_owned(), Value::Null);
@@ -232,8 +232,13 @@ async fn ready(directory: &Directory, call: &Call) -> Ready {
         Ok(session) => session,
         Err(error) => return Ready::No(Outcome::NotSent { reason: error.reason }),
     };
-    if call.before_image.as_ref().is_none_or(|path| !path.is_file()) {
-        return refused("nothing was deleted: there is no before-image of it");
+    match call.before_image.as_ref().map(keep::load) {
+        None => return refused("nothing was deleted: there is no before-image of it"),
+        Some(Err(why)) => return refused(format!("nothing was deleted: {why}")),
+        Some(Ok(image)) if image.object.guid != bound.object.guid => {
+            return refused("nothing was deleted: the before-image is of another object");
+        }
+        Some(Ok(_)) => {}
     }
     match look(directory, call, &args, &mut session, bound.object.guid).await {
         Err(error) => Ready::No(Outcome::NotSent { reason: error.reason }),

@@ -155,7 +155,7 @@ fn outputs(call: &Call, pinned: &Pinned) -> Outputs {
     outputs.insert("guid".to_owned(), json!(pinned.guid.to_string()));
     outputs.insert("sid".to_owned(), json!(pinned.sid.to_string()));
     outputs.insert("dn".to_owned(), json!(pinned.dn.to_string()));
-    let path = call.before_image.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let path = call.before_image.as_ref().map(|kept| std::path::absolute(&kept.path).unwrap_or_else(|_| kept.path.clone()));
     outputs.insert("before_image".to_owned(), path.map_or(Value::Null, |path| json!(path.display().to_string())));
     outputs
 }
@@ -230,7 +230,7 @@ impl Action for DisableLync {
 
     async fn probe(&self, directory: &Directory, call: &Call) -> Observation {
         let seen = async {
-            let kept = call.before_image.as_ref().map(|path| keep::load(path)).transpose()?.map(|image| of_image(&image));
+            let kept = call.before_image.as_ref().map(keep::load).transpose()?.map(|image| of_image(&image));
             let (bound, entry) = match Bound::read(&call.identity)? {
                 Some(bound) => {
                     let mut session = directory.open(call).await?;
@@ -266,9 +266,10 @@ impl Action for DisableLync {
         lines.push(format!("ldapmodify {connection}   # with these lines, `delete:` once per attribute and value:"));
         lines.push(format!("dn: <GUID={guid}>"));
         lines.push("changetype: modify".to_owned());
-        let kept = call.before_image.as_ref().and_then(|path| keep::load(path).ok()).map(|image| of_image(&image));
-        match kept {
-            Some(kept) => {
+        match call.before_image.as_ref().map(|kept| keep::load(kept).map(|image| of_image(&image))) {
+            // What it had is not known, and must not be guessed.
+            Some(Err(why)) => lines.push(format!("# which values there were cannot be told: {why}")),
+            Some(Ok(kept)) => {
                 for (name, values) in &kept {
                     lines.push(format!("delete: {name}"));
                     lines.extend(words(&Values::from([(name.clone(), values.clone())])));
@@ -301,10 +302,10 @@ impl Action for DisableLync {
             Ok(checked) => checked,
             Err(reason) => return rejected(format!("nothing was changed: {reason}")),
         };
-        let Some(path) = &call.before_image else {
+        let Some(kept) = &call.before_image else {
             return rejected("nothing was changed: there is no before-image of it".to_owned());
         };
-        let kept = match keep::load(path) {
+        let kept = match keep::load(kept) {
             Ok(image) if image.object.guid == bound.object.guid => of_image(&image),
             Ok(_) => return rejected("nothing was changed: the before-image is of another object".to_owned()),
             Err(why) => return rejected(format!("nothing was changed: {why}")),

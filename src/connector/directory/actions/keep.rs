@@ -1,6 +1,8 @@
 //! Reads everything that a deletion would destroy. Anything that cannot be read is an error: nothing may be destroyed
 //! then.
 
+use std::path::Path;
+
 use super::super::dn::{Address, Dn};
 use super::super::filter::Filter;
 use super::super::find;
@@ -9,6 +11,7 @@ use super::super::image::{BeforeImage, Membership};
 use super::super::session::{Deleted, Dialer, Scope, Session};
 use super::super::shown;
 use super::super::target::Target;
+use crate::run::connector;
 
 /// What evidence of this kind is called in the journal.
 pub const KIND: &str = "before-image";
@@ -62,18 +65,37 @@ async fn groups_of(session: &mut Session, base: &Address, member: &Dn) -> Result
 /// No before-image is larger.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// Reads a before-image from its file.
+/// What an attempt kept.
 ///
 /// # Errors
-/// It cannot be read, or is none.
-pub fn load(path: &std::path::Path) -> Result<BeforeImage, String> {
+/// It cannot be read, was changed, or is none.
+pub fn load(kept: &connector::BeforeImage) -> Result<BeforeImage, String> {
+    BeforeImage::from_bytes(&kept.read(LARGEST)?).map_err(|why| format!("`{}`: {why}", shown(&kept.path.display().to_string())))
+}
+
+/// Reads a before-image from a file that a person named. If its name is a SHA-256, as in a run's evidence, it must hold what
+/// has that SHA-256; otherwise it is read as it is.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_named(path: &Path) -> Result<BeforeImage, String> {
     let named = shown(&path.display().to_string());
-    let meta = std::fs::metadata(path).map_err(|error| format!("the before-image `{named}` cannot be read: {error}"))?;
+    let cannot = |error: std::io::Error| format!("the before-image `{named}` cannot be read: {error}");
+    let meta = std::fs::metadata(path).map_err(cannot)?;
     if !meta.is_file() || meta.len() > LARGEST {
         return Err(format!("`{named}` is no before-image"));
     }
-    let bytes = std::fs::read(path).map_err(|error| format!("the before-image `{named}` cannot be read: {error}"))?;
+    if let Some(sha256) = sha256_of_name(path) {
+        return load(&connector::BeforeImage { path: path.to_owned(), sha256, bytes: meta.len() });
+    }
+    let bytes = std::fs::read(path).map_err(cannot)?;
     BeforeImage::from_bytes(&bytes).map_err(|why| format!("`{named}`: {why}"))
+}
+
+/// The SHA-256 that a file is named by.
+fn sha256_of_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    (name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())).then(|| name.to_ascii_lowercase())
 }
 
 /// The image for people: how much it is, the groups, what an undo would lose.

@@ -42,7 +42,7 @@ pub struct Restore;
 fn read(call: &Call) -> Result<BeforeImage, String> {
     let guid = args::parse_guid(&args::needed(call, "guid")?)?;
     let path = call.folder.join(args::needed(call, "before_image")?);
-    let image = keep::load(&path)?;
+    let image = keep::load_named(&path)?;
     if image.object.guid != guid {
         let path = shown(&path.display().to_string());
         return Err(format!("`{path}` is the before-image of {}, not of {guid}", image.object.guid));

@@ -227,7 +227,7 @@ impl Action for Remove {
     async fn apply(&self, hosts: &Hosts, call: &Call) -> Outcome {
         let checked = Args::read(call).and_then(|args| {
             let identity = bound(call).ok_or("the step is bound to no contact")?;
-            call.before_image.as_ref().filter(|path| path.is_file()).ok_or("there is no before-image of it")?;
+            cs::must_be_kept(call)?;
             Ok((args, identity))
         });
         let (args, identity) = match checked {

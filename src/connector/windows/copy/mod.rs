@@ -26,7 +26,7 @@ pub use self::compare::size as human;
 use self::host::{LOOK_BYTES, Seen, Work};
 use self::image::Image;
 pub use self::tree::modified;
-use super::ask::{self, Kind, MACHINE, load_image, shown};
+use super::ask::{self, Kind, MACHINE, shown};
 use super::path::Path;
 use crate::connector::args::{optional, required};
 use crate::connector::no_answer::NoAnswer;
@@ -47,7 +47,7 @@ pub struct Copy;
 
 /// The image of the first attempt, if there was one.
 fn kept(call: &Call) -> Result<Option<Image>, String> {
-    call.before_image.as_deref().map(|path| Image::from_bytes(&load_image(path, image::LARGEST)?)).transpose()
+    call.before_image.as_ref().map(|kept| Image::from_bytes(&kept.read(image::LARGEST)?)).transpose()
 }
 
 fn bound(call: &Call) -> Option<&str> {

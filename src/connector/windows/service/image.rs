@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::super::ask::{load_image, shown};
+use super::super::ask::shown;
 use super::goal::Goal;
 use super::seen::{Seen, Startup, State};
+use crate::run::connector::BeforeImage;
 
 /// What evidence of this kind is called in the journal.
 pub const KIND: &str = "windows.service";
@@ -66,9 +67,9 @@ impl Image {
     /// From its file.
     ///
     /// # Errors
-    /// It cannot be read, or is none.
-    pub fn load(path: &std::path::Path) -> Result<Self, String> {
-        Self::from_bytes(&load_image(path, LARGEST)?)
+    /// It cannot be read, was changed, or is none.
+    pub fn load(kept: &BeforeImage) -> Result<Self, String> {
+        Self::from_bytes(&kept.read(LARGEST)?)
     }
 
     /// What puts back what was, as far as a step has changed it: what was at the step's own goal before is not the step's, and
@@ -109,9 +110,9 @@ impl Kept {
 ///
 /// # Errors
 /// The image cannot be read.
-pub fn was(image: Option<&std::path::Path>, seen: &[Seen]) -> Result<Json, String> {
+pub fn was(image: Option<&BeforeImage>, seen: &[Seen]) -> Result<Json, String> {
     let services = match image {
-        Some(path) => Image::load(path)?.services,
+        Some(kept) => Image::load(kept)?.services,
         None => {
             let keep = |one: &Seen| {
                 let startup = one.startup.as_ref().map_or_else(Clone::clone, |startup| startup.word().to_owned());
@@ -217,12 +218,16 @@ mod tests {
         let said = was(None, &[seen(State::Running)]).unwrap_or_default();
         assert_eq!(as_it_was(&said), Ok(vec![goal.clone()]));
         // What an attempt has kept counts, not what it left.
-        let path = std::env::temp_dir().join(format!("relevo-was-{}", std::process::id()));
-        let image = Image::take("GC01", &[seen(State::Running)]).unwrap_or_else(|why| panic!("{why}"));
-        std::fs::write(&path, image.to_bytes()).unwrap_or_else(|why| panic!("{why}"));
-        let said = was(Some(&path), &[seen(State::Stopped)]).unwrap_or_default();
-        std::fs::remove_file(&path).unwrap_or_else(|why| panic!("{why}"));
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = Image::take("GC01", &[seen(State::Running)]).unwrap_or_else(|why| panic!("{why}")).to_bytes();
+        let sha256 = crate::plan::hex(&sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &bytes)));
+        let kept = BeforeImage { path: folder.path().join(&sha256), sha256, bytes: bytes.len() as u64 };
+        std::fs::write(&kept.path, &bytes).unwrap();
+        let said = was(Some(&kept), &[seen(State::Stopped)]).unwrap_or_default();
         assert_eq!(as_it_was(&said), Ok(vec![goal]));
+        // One that was changed is not taken for "nothing was kept".
+        std::fs::write(&kept.path, String::from_utf8_lossy(&bytes).replace("running", "stopped")).unwrap();
+        assert!(was(Some(&kept), &[seen(State::Stopped)]).is_err_and(|why| why.contains("was changed")));
         for wrong in
             [json!([]), json!("A"), json!([{ "name": "A", "state": "paused", "startup": "manual" }]), json!([{ "name": "A" }])]
         {

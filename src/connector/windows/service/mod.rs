@@ -147,7 +147,7 @@ async fn goals(session: &mut Session, call: &Call, args: &Args) -> Result<Result
 fn outputs_and_was(seen: &[Seen], call: &Call) -> Outputs {
     let mut outputs = outputs(seen);
     // A damaged image keeps a plan from using it, not from going on.
-    if let Ok(was) = image::was(call.before_image.as_deref(), seen) {
+    if let Ok(was) = image::was(call.before_image.as_ref(), seen) {
         outputs.insert(WAS.to_owned(), was);
     }
     outputs
@@ -340,7 +340,7 @@ impl Action for Service {
     async fn before_image(&self, hosts: &Hosts, call: &Call, evidence: &dyn Evidence) -> Result<Option<EvidenceRef>, String> {
         let bytes = match &call.before_image {
             // What is seen now may be half of our own effect.
-            Some(path) => Image::load(path)?.to_bytes(),
+            Some(kept) => Image::load(kept)?.to_bytes(),
             None => {
                 let seen = async {
                     let args = Args::read(call)?;
@@ -424,7 +424,7 @@ async fn take_back(session: &mut Session, machine: &str, mut goals: Vec<Goal>, s
 
 /// Adds what the services were before the step to what an attempt gave.
 fn with_was(outcome: Outcome, call: &Call) -> Outcome {
-    match (outcome, image::was(call.before_image.as_deref(), &[])) {
+    match (outcome, image::was(call.before_image.as_ref(), &[])) {
         (Outcome::Applied { mut outputs }, Ok(was)) if call.before_image.is_some() => {
             outputs.insert(WAS.to_owned(), was);
             Outcome::Applied { outputs }
