@@ -6,6 +6,7 @@
 //! facts     reads what the guard needs to know
 //! find      from a SIP address to exactly one object, or to why not
 //! bound     what a step is bound to, and the server that it is bound to
+//! quiet     whether an earlier attempt can still act: pure
 //! by_hand   the commands that a person would type
 //! image     the before-image: what a deletion destroys, and what a restore puts back
 //! topology  the domain controllers, from the directory itself
@@ -34,10 +35,14 @@ pub mod guid;
 pub mod image;
 pub mod outcome;
 pub mod preflight;
+pub mod quiet;
 pub mod session;
 pub mod sid;
 pub mod target;
 pub mod topology;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
@@ -59,6 +64,21 @@ pub struct Directory {
     dialer: Dialer,
     /// No wait is longer; set by the lab.
     longest_wait: Option<Span>,
+    /// Attempts that this process has made and given up or ended: their connections are closed. Dies with the process.
+    ended: Arc<Mutex<HashSet<String>>>,
+}
+
+/// Notes when it is dropped that an attempt is over here, whether it came to its end or was given up.
+struct Ending<'d> {
+    directory: &'d Directory,
+    attempt: String,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut ended = self.directory.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.insert(std::mem::take(&mut self.attempt));
+    }
 }
 
 /// What the plan language knows of these actions.
@@ -88,7 +108,7 @@ impl Directory {
     /// A connector that waits no longer than the options allow. Its clones share what they remember of refused logons.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Directory { dialer: Dialer::default(), longest_wait: options.longest_wait }
+        Directory { dialer: Dialer::default(), longest_wait: options.longest_wait, ended: Arc::default() }
     }
 
     /// The directory that a call names.
@@ -154,16 +174,22 @@ impl Look for Directory {
         }
     }
 
-    /// LDAP has no way to ask after an earlier request. What makes a late one harmless is how it is addressed.
+    /// LDAP has no way to ask after an earlier request. What makes a late one harmless is how it is addressed, and that
+    /// whoever sent it sends no more: see [`quiet`].
     async fn quiesce(&self, call: &Call) -> Quiescence {
-        let reads = Self::action(call).is_ok_and(|action| action.spec().effect == Effect::Read);
-        let seen = if reads {
-            "a look changes nothing"
-        } else {
-            "the connection of that attempt is gone, and LDAP keeps no request beyond it; one that is carried out late still \
-             finds the same object by its identity and in the approved state, or changes nothing"
+        let action = match Self::action(call) {
+            Ok(action) => action,
+            Err(seen) => return Quiescence::CannotTell { seen },
         };
-        Quiescence::Quiet { seen: seen.to_owned(), ended: None }
+        if action.spec().effect == Effect::Read {
+            return Quiescence::Quiet { seen: "a look changes nothing".to_owned(), ended: None };
+        }
+        let operation = match self.target(call) {
+            Ok(target) => target.timeout,
+            Err(seen) => return Quiescence::CannotTell { seen },
+        };
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).contains(&call.attempt_id());
+        quiet::quiesce(action.late(), ended || call.sent.dead, call.sent, call.timeout, operation)
     }
 
     /// What a read step saw has been seen by the attempt itself.
@@ -186,6 +212,8 @@ impl Connector for Directory {
     }
 
     async fn apply(&self, call: &Call) -> Outcome {
+        // Made first, so that it is dropped last: the connection is closed by then.
+        let _ending = Ending { directory: self, attempt: call.attempt_id() };
         match Self::action(call) {
             Ok(action) => action.apply(self, call).await,
             Err(reason) => Outcome::NotSent { reason },

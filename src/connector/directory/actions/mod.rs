@@ -12,6 +12,7 @@ pub mod settle;
 use async_trait::async_trait;
 
 use super::Directory;
+use super::quiet::Late;
 use crate::plan::ActionSpec;
 use crate::run::connector::{Call, Description, Evidence, Finding, Observation, Pin};
 use crate::run::event::{EvidenceRef, Outcome};
@@ -61,6 +62,11 @@ pub trait Action: Send + Sync {
 
     /// Does it.
     async fn apply(&self, directory: &Directory, call: &Call) -> Outcome;
+
+    /// What a request of it does if it is carried out late. Not asked of what only reads.
+    fn late(&self) -> Late {
+        Late::SameOrNothing
+    }
 
     /// Takes it back.
     async fn undo(&self, directory: &Directory, call: &Call, before_image: Option<&[u8]>) -> Outcome;

@@ -17,6 +17,7 @@ use super::super::guard::Pinned;
 use super::super::guid::Guid;
 use super::super::image::attributes::is_back_link;
 use super::super::image::{BeforeImage, ValueText};
+use super::super::quiet::Late;
 use super::super::session::{Change, Deleted, Outcomes, Scope, Server, Session, Writer, Written};
 use super::super::target::Target;
 use super::super::{Directory, NoAnswer, bound, by_hand, find, preflight, shown};
@@ -498,6 +499,12 @@ impl Action for Restore {
             Ok(image) => attempt(directory, call, &image).await,
             Err(reason) => Outcome::Rejected { reason, untouched: true },
         }
+    }
+
+    /// The tombstone is brought back by its name, which holds its identity; then attributes are replaced without comparing,
+    /// and groups get the account by the name that it has at that moment.
+    fn late(&self) -> Late {
+        Late::Several
     }
 
     async fn undo(&self, _directory: &Directory, _call: &Call, _before_image: Option<&[u8]>) -> Outcome {
