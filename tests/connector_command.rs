@@ -300,8 +300,62 @@ fn the_empty_files_of_an_attempt_that_is_over_serve_the_next_one() {
 #[test]
 fn an_attempt_that_never_got_to_a_program_is_quiet() {
     let dir = tempfile::tempdir().unwrap();
-    let look = quiesce(&call(dir.path(), "a", json!({ "argv": ["true"] })));
+    let look = quiesce(&dead(call(dir.path(), "a", json!({ "argv": ["true"] }))));
     assert_eq!(look, Quiescence::Quiet { seen: "no program was started".to_owned(), ended: None });
+}
+
+/// Whoever made the attempt is known to be dead.
+fn dead(call: Call) -> Call {
+    Call { sent: relevo::run::connector::Sent { dead: true, ago: None }, ..call }
+}
+
+#[test]
+fn f74_nothing_to_be_seen_of_an_attempt_proves_nothing_unless_whoever_made_it_is_dead() {
+    let dir = tempfile::tempdir().unwrap();
+    let never = call(dir.path(), "a", json!({ "argv": ["true"] }));
+    assert!(matches!(quiesce(&never), Quiescence::CannotTell { .. }), "{:?}", quiesce(&never));
+    // A copy of the run's folder: its files are there, and nobody can hold them.
+    let original = call(dir.path(), "b", json!({ "argv": ["true"] }));
+    assert!(matches!(apply(&original), Outcome::Applied { .. }));
+    assert!(is_quiet(&original));
+    let copied = tempfile::tempdir().unwrap();
+    let copy = call(copied.path(), "b", json!({ "argv": ["true"] }));
+    std::fs::create_dir(copied.path().join("attempts")).unwrap();
+    for (from, to) in output_files(&original.scratch).iter().zip(output_files(&copy.scratch)) {
+        std::fs::copy(from, to).unwrap();
+    }
+    assert!(matches!(quiesce(&copy), Quiescence::CannotTell { .. }), "{:?}", quiesce(&copy));
+    assert!(is_quiet(&dead(copy)));
+}
+
+#[test]
+fn f74_what_ran_on_another_machine_is_quiet_only_once_a_person_says_that_it_is_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let call = call(dir.path(), "a", json!({ "argv": ["true"] }));
+    assert!(matches!(apply(&call), Outcome::Applied { .. }));
+    let pids = dir.path().join("attempts").join("pids");
+    let line = std::fs::read_to_string(&pids).unwrap();
+    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let host = words[3].clone();
+    let write = |words: &[String]| std::fs::write(&pids, format!("{}\n", words.join(" "))).unwrap();
+    // Another boot of this machine: what ran then is gone. As older versions wrote it, too.
+    words[2] = "2f0a6a0c-0000-4000-8000-000000000000".to_owned();
+    write(&words);
+    assert!(is_quiet(&call));
+    write(&words[..4]);
+    assert!(is_quiet(&call));
+    // A machine of the same name.
+    if words[4] != "-" {
+        words[4] = "0123456789abcdef".to_owned();
+        write(&words);
+        assert!(matches!(quiesce(&call), Quiescence::CannotTell { seen } if seen.contains(&host)));
+    }
+    words[3] = "elsewhere".to_owned();
+    write(&words);
+    let Quiescence::CannotTell { seen } = quiesce(&call) else { panic!("{:?}", quiesce(&call)) };
+    assert!(seen.contains("`elsewhere`"), "{seen}");
+    let Quiescence::Quiet { seen, .. } = quiesce(&dead(call)) else { panic!("not quiet") };
+    assert!(seen.contains("`elsewhere`, which is off"), "{seen}");
 }
 
 /// Not a test of its own: the parent that [`f12_f74_a_program_outlives_the_kill_of_its_parent_and_is_found_again`] kills.

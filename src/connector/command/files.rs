@@ -20,6 +20,8 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use sha2::{Digest as _, Sha256};
+
 /// The open and locked files. Dropped as soon as the program has them.
 pub struct Handles {
     /// The program's standard output.
@@ -223,12 +225,14 @@ pub struct Origin {
     pub boot: String,
     /// The machine's name.
     pub host: String,
+    /// Tells machines of one name apart; empty where the system has no such thing, and in lines of older versions.
+    pub machine: String,
 }
 
 impl Origin {
     /// The origin of a program started here and now.
     pub fn here(pid: u32) -> Self {
-        Origin { pid, boot: boot().to_owned(), host: host().to_owned() }
+        Origin { pid, boot: boot().to_owned(), host: host().to_owned(), machine: machine().to_owned() }
     }
 
     /// Writes it down. An attempt without it is judged by its locks alone.
@@ -237,8 +241,9 @@ impl Origin {
     /// What the system said.
     pub fn write(&self, scratch: &Path) -> io::Result<()> {
         let name = scratch.file_name().unwrap_or_default().to_string_lossy();
-        let boot = if self.boot.is_empty() { "-" } else { &self.boot };
-        let line = format!("{name} {} {boot} {}\n", self.pid, self.host);
+        let or_dash = |word: &str| if word.is_empty() { "-".to_owned() } else { word.to_owned() };
+        let (boot, machine) = (or_dash(&self.boot), or_dash(&self.machine));
+        let line = format!("{name} {} {boot} {} {machine}\n", self.pid, self.host);
         let mut file = private().append(true).create(true).open(folder(scratch).join("pids"))?;
         // In one piece, because other attempts write here too.
         file.write_all(line.as_bytes())
@@ -255,16 +260,19 @@ impl Origin {
     fn parse(rest: &str) -> Option<Self> {
         let mut words = rest.split(' ');
         let (pid, boot, host) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
-        let boot = if boot == "-" { "" } else { boot };
-        words.next().is_none().then(|| Origin { pid, boot: boot.to_owned(), host: host.to_owned() })
+        let machine = words.next().unwrap_or("-");
+        let known = |word: &str| if word == "-" { String::new() } else { word.to_owned() };
+        words.next().is_none().then(|| Origin { pid, boot: known(boot), host: host.to_owned(), machine: known(machine) })
     }
 
     /// Whether it was started in this boot of this machine (`Some(true)`), in an earlier one (`Some(false)`), or
     /// elsewhere, so that nothing here can tell.
     pub fn this_boot(&self) -> Option<bool> {
+        // Machines are given the same names; where both say which one they are, that counts.
+        let another = !self.machine.is_empty() && !machine().is_empty() && self.machine != machine();
         if !self.boot.is_empty() && self.boot == boot() {
             Some(true)
-        } else if self.host == host() {
+        } else if self.host == host() && !another {
             Some(self.boot.is_empty())
         } else {
             None
@@ -276,6 +284,15 @@ fn boot() -> &'static str {
     static BOOT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     BOOT.get_or_init(|| {
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+    })
+}
+
+/// From the machine's own id, which is to be told to nobody as it is (machine-id(5)).
+fn machine() -> &'static str {
+    static MACHINE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    MACHINE.get_or_init(|| match std::fs::read_to_string("/etc/machine-id") {
+        Ok(id) if !id.trim().is_empty() => crate::plan::hex(&Sha256::digest(format!("relevo {}", id.trim())))[..16].to_owned(),
+        _ => String::new(),
     })
 }
 

@@ -381,14 +381,20 @@ fn look(call: &Call, process: &Process, args: &Args, ready: &Ready) -> io::Resul
     Ok(Observation { verdict: Verdict::Unknown, seen, facts, outputs, identity: Identity::new() })
 }
 
-/// Whether anything of the attempt can still act.
+/// Whether anything of the attempt can still act. Locks and processes tell only of the machine that they are looked at on, so
+/// that first it must be certain that the attempt ran on this one.
 fn quiesce(call: &Call) -> Quiescence {
     let origin = files::Origin::read(&call.scratch);
     let quiet = |seen: &str| Quiescence::Quiet { seen: seen.to_owned(), ended: None };
     match origin.as_ref().map(files::Origin::this_boot) {
         Some(None) => {
             let host = origin.map(|origin| foreign::one_line(&origin.host, 64)).unwrap_or_default();
-            return Quiescence::CannotTell { seen: format!("the program was started on the machine `{host}`") };
+            if call.sent.dead {
+                return quiet(&format!("the program was started on the machine `{host}`, which is off"));
+            }
+            return Quiescence::CannotTell {
+                seen: format!("the program was started on the machine `{host}`; only there, or if that is off, can it be told"),
+            };
         }
         Some(Some(false)) => return quiet("the machine has been restarted since the program was started"),
         Some(Some(true)) | None => {}
@@ -407,6 +413,12 @@ fn quiesce(call: &Call) -> Quiescence {
             (several, _) => format!("processes {} still run", several.join(", ")),
         };
         return Quiescence::Busy { seen };
+    }
+    // Who started it dies with its locks on another machine, and a copy of the run's folder has no locks: nothing was seen
+    // here, and nothing says that this is where it would be seen.
+    if origin.is_none() && !call.sent.dead {
+        let seen = "nothing of it is seen here, but nothing says that it was started on this machine";
+        return Quiescence::CannotTell { seen: seen.to_owned() };
     }
     if held.is_none() && origin.is_none() { quiet("no program was started") } else { quiet("no process of the attempt is left") }
 }
