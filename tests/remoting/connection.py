@@ -191,6 +191,8 @@ class Connection:
         if action == "Receive" and b"CommandId" not in message:
             action = "ReceivePool"
         rule = self.server.control.take(action) or {}
+        if rule.get("do") == "other_id" and asked.body is not None:
+            asked.body.attrib.pop("ShellId", None)
         self.records.request(
             action, connection=self.number, shell=asked.shell, sealed=sealed, size=len(message), path=request.path, rule=rule.get("do")
         )

@@ -27,6 +27,7 @@ but a Logon), `nth` the first such answer that is meant (1), `times` how many (1
     close_after      answer well, then close; with `header` announced by `Connection: close`
     hold             a Receive ignores OperationTimeout and waits `seconds`
     at_once          a Receive says at once that its time is over
+    other_id         a Create gives the shell another id than the one that it was asked for
     unauthorized     401 in the middle of a session
 """
 

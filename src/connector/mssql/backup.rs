@@ -21,7 +21,7 @@ use crate::connector::powershell::hosts::Hosts;
 use crate::plan::action::{ArgType, Effect, Undo, UndoGrade, UndoOf};
 use crate::plan::{ActionSpec, Verdict};
 use crate::remoting::psrp::Command;
-use crate::run::connector::{Call, Description, Evidence, Finding, Observation};
+use crate::run::connector::{Call, Description, Evidence, Finding, Observation, Quiescence};
 use crate::run::event::{EvidenceRef, Identity, Outcome, Outputs};
 
 /// The action.
@@ -422,6 +422,13 @@ impl Action for Backup {
         let outcome = attempt(&mut sql, &args, call).await;
         sql.close().await;
         outcome
+    }
+
+    async fn goes_on(&self, hosts: &Hosts, call: &Call) -> Option<Quiescence> {
+        match Args::read(call) {
+            Ok(args) => super::goes_on(Sql::look(hosts, call).await, "BACKUP", &args.database).await,
+            Err(seen) => Some(Quiescence::CannotTell { seen }),
+        }
     }
 
     /// Nothing of the database was changed; the file stays, for whoever may need it.

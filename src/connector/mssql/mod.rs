@@ -23,7 +23,9 @@ pub mod restore;
 pub mod row;
 pub mod sql;
 
+use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::Actions;
+use crate::run::connector::Quiescence;
 
 /// All of them.
 pub const ALL: Actions = &[&backup::Backup, &restore::Restore, &count::Count];
@@ -34,4 +36,32 @@ const LARGEST_IMAGE: u64 = 1 << 20;
 /// Foreign text, safe to print.
 fn shown(text: &str) -> String {
     crate::foreign::one_line(text, 200)
+}
+
+/// Whether SQL Server still works on a backup or restore of this database. It does not end with the shell that asked for it:
+/// the server notices later that nobody listens any more, and then has to take back what it did. `None` if it does not.
+pub(in crate::connector) async fn goes_on(sql: Result<sql::Sql, NoAnswer>, verb: &str, database: &str) -> Option<Quiescence> {
+    let cannot = |why: String| {
+        let seen = format!("its shell is gone, but whether SQL Server still works on it cannot be told: {why}");
+        Some(Quiescence::CannotTell { seen })
+    };
+    let mut sql = match sql {
+        Ok(sql) => sql,
+        Err(error) => return cannot(error.reason),
+    };
+    let seen =
+        async { Ok::<_, String>((history::under_way(&mut sql).await?, history::rights(&mut sql, "master").await?.sees_all)) };
+    let seen = seen.await;
+    sql.close().await;
+    let (under_way, sees_all) = match seen {
+        Ok(seen) => seen,
+        Err(why) => return cannot(why),
+    };
+    match under_way.iter().find(|one| one.may_concern(verb, database)) {
+        Some(busy) => {
+            Some(Quiescence::Busy { seen: format!("its shell is gone, and SQL Server still works on it: {}", busy.words()) })
+        }
+        None if sees_all => None,
+        None => cannot("that needs VIEW SERVER STATE".to_owned()),
+    }
 }

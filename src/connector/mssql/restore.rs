@@ -22,7 +22,7 @@ use crate::connector::powershell::hosts::Hosts;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::remoting::psrp::Command;
-use crate::run::connector::{Call, Description, Evidence, Finding, Observation};
+use crate::run::connector::{Call, Description, Evidence, Finding, Observation, Quiescence};
 use crate::run::event::{EvidenceRef, Identity, Outcome};
 
 /// The action.
@@ -377,6 +377,13 @@ impl Action for Restore {
         };
         sql.close().await;
         outcome
+    }
+
+    async fn goes_on(&self, hosts: &Hosts, call: &Call) -> Option<Quiescence> {
+        match Args::read(call) {
+            Ok(args) => super::goes_on(Sql::look(hosts, call).await, "RESTORE", &args.database).await,
+            Err(seen) => Some(Quiescence::CannotTell { seen }),
+        }
     }
 
     async fn undo(&self, _hosts: &Hosts, _call: &Call, _before_image: Option<&[u8]>) -> Outcome {

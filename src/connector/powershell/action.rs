@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::hosts::Hosts;
 use crate::plan::ActionSpec;
 use crate::plan::action::UndoOf;
-use crate::run::connector::{Call, Description, Evidence, Finding, Observation, Pin};
+use crate::run::connector::{Call, Description, Evidence, Finding, Observation, Pin, Quiescence};
 use crate::run::event::{EvidenceRef, Outcome};
 
 /// As [`crate::run::connector::Connector`], with what all actions share at hand. Every action has an argument `host`.
@@ -52,6 +52,12 @@ pub trait Action: Send + Sync {
     /// ([`beside`]). Pure: whoever resumes ends them as well.
     fn shells(&self, _call: &Call) -> Vec<(String, Uuid)> {
         Vec::new()
+    }
+
+    /// Whether something that the attempt began in another program goes on without its shells, such as a restore in SQL
+    /// Server. Asked once the shells are gone; `None` if nothing does.
+    async fn goes_on(&self, _hosts: &Hosts, _call: &Call) -> Option<Quiescence> {
+        None
     }
 
     /// Takes it back.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::handle::Handle;
 use super::host::Host;
 use super::session::Session;
 use super::shown;
@@ -17,7 +18,7 @@ use crate::connector::time_left::TimeLeft;
 use crate::connector::{Options, args};
 use crate::plan::Targets;
 use crate::remoting::auth::AuthError;
-use crate::remoting::client::{CallError, Shell, ShellError};
+use crate::remoting::client::{CallError, Settings, Shell, ShellError};
 use crate::remoting::http::{Endpoint, SendError, Why};
 use crate::remoting::wsman::FaultKind;
 use crate::run::connector::{Call, Finding};
@@ -117,8 +118,9 @@ impl Hosts {
     /// # Errors
     /// As [`Hosts::look`]; nothing was done then.
     pub async fn attempt(&self, call: &Call) -> Result<Session, NoAnswer> {
-        let id = call.handle.as_deref().and_then(|handle| Uuid::parse_str(handle).ok()).unwrap_or_else(Uuid::new_v4);
-        self.open(&self.host(call)?, id, TimeLeft::of(call)).await
+        // Without a handle it is the way back of a step, in a shell of its own.
+        let id = call.handle.as_deref().map_or_else(|| Ok(Uuid::new_v4()), |handle| Handle::read(handle).id())?;
+        self.enter(&self.host(call)?, id, TimeLeft::of(call), false).await
     }
 
     /// A session for looking at another host that the call names by this argument.
@@ -137,7 +139,7 @@ impl Hosts {
     pub async fn attempt_at(&self, call: &Call, argument: &str) -> Result<Session, NoAnswer> {
         let name = args::needed(call, argument)?;
         let host = self.named(&call.targets, &name)?;
-        self.open(&host, super::action::beside(call, &name), TimeLeft::of(call)).await
+        self.enter(&host, super::action::beside(call, &name), TimeLeft::of(call), false).await
     }
 
     /// A session with a host, in a shell of that id; what is done in it shares `time`.
@@ -145,8 +147,14 @@ impl Hosts {
     /// # Errors
     /// As [`Hosts::look`].
     pub async fn open(&self, host: &Host, id: Uuid, time: TimeLeft) -> Result<Session, NoAnswer> {
+        self.enter(host, id, time, true).await
+    }
+
+    /// As [`Hosts::open`]. What acts runs in no shell but the one that the journal names: nobody who resumes would find another
+    /// one that the host chose (`any_id`).
+    async fn enter(&self, host: &Host, id: Uuid, time: TimeLeft, any_id: bool) -> Result<Session, NoAnswer> {
         let (endpoint, redactor) = self.endpoint(host).await?;
-        let settings = Session::settings(host, self.longest_wait);
+        let settings = Settings { any_id, ..Session::settings(host, self.longest_wait) };
         match time.keep(self.logged_on(host, &redactor, Box::pin(Shell::open(endpoint, id, &settings)))).await {
             Ok(Ok(shell)) => Ok(Session::new(shell, host.clone(), redactor, time)),
             Ok(Err(no)) => Err(no),

@@ -8,6 +8,7 @@
 //! session   one shell, one command after the other              (the only place that knows the remoting client)
 //! answer    what a command gave, and what that means
 //! values    from PowerShell's values to ours
+//! handle    what is recorded of an attempt before its first byte
 //! quiet     whether an earlier attempt can still act
 //! preflight what can be told before anything starts
 //! by_hand   the commands that a person would type
@@ -19,6 +20,7 @@
 pub mod action;
 pub mod answer;
 pub mod by_hand;
+pub mod handle;
 pub mod host;
 pub mod hosts;
 mod preflight;
@@ -31,6 +33,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::action::Action;
+use self::handle::Handle;
 use self::hosts::Hosts;
 use crate::connector::Options;
 use crate::connector::no_answer::NoAnswer;
@@ -123,9 +126,17 @@ impl Look for PowerShell {
         }
     }
 
-    /// The id of the shell of an attempt. What only reads leaves nothing that would have to be found.
+    /// The shell of an attempt, and where it is. What only reads leaves nothing that would have to be found.
     fn handle(&self, call: &Call) -> Option<String> {
-        (call.effect != Effect::Read).then(|| Uuid::new_v4().to_string())
+        if call.effect == Effect::Read {
+            return None;
+        }
+        // Of a host that cannot be read there is no place; the attempt will say so, and send nothing.
+        let here = self.hosts.host(call).ok();
+        let shells = self.action(&call.uses).map(|action| action.shells(call)).unwrap_or_default();
+        let further =
+            shells.into_iter().filter_map(|(name, _)| Some((name.clone(), self.hosts.named(&call.targets, &name).ok()?)));
+        Some(Handle::write(Uuid::new_v4(), here.as_ref(), &further.collect::<Vec<_>>()))
     }
 
     async fn describe(&self, call: &Call) -> Description {
@@ -143,18 +154,37 @@ impl Look for PowerShell {
     }
 
     async fn quiesce(&self, call: &Call) -> Quiescence {
-        let own = quiet::quiesce(&self.hosts, call).await;
-        let further = self.action(&call.uses).map(|action| action.shells(call)).unwrap_or_default();
-        for (host, shell) in further.into_iter().filter(|_| call.handle.is_some()) {
-            let mut there = call.clone();
-            there.with.insert("host".to_owned(), serde_json::Value::String(host));
-            there.handle = Some(shell.to_string());
-            match quiet::quiesce(&self.hosts, &there).await {
-                Quiescence::Quiet { .. } => {}
-                still => return still,
+        if call.effect == Effect::Read {
+            return Quiescence::Quiet { seen: "a look changes nothing".to_owned(), ended: None };
+        }
+        let Some(text) = &call.handle else {
+            return Quiescence::CannotTell { seen: "no shell was recorded for the attempt".to_owned() };
+        };
+        let (action, host) = match self.action(&call.uses).and_then(|action| Ok((action, self.hosts.host(call)?))) {
+            Ok(found) => found,
+            Err(seen) => return Quiescence::CannotTell { seen },
+        };
+        let handle = Handle::read(text);
+        let until = quiet::patience(&self.hosts);
+        let own = quiet::quiesce(&self.hosts, &host, &handle.shell, handle.place.as_ref(), until).await;
+        // The others are ended in any case, whatever became of the first.
+        let mut still = None;
+        for (name, shell) in action.shells(call) {
+            let ended = match self.hosts.named(&call.targets, &name) {
+                Ok(host) => quiet::quiesce(&self.hosts, &host, &shell.to_string(), handle.place_at(&name), until).await,
+                Err(seen) => Quiescence::CannotTell { seen },
+            };
+            if !matches!(ended, Quiescence::Quiet { .. }) {
+                still = still.or(Some(ended));
             }
         }
-        own
+        match (own, still) {
+            (Quiescence::Quiet { seen, ended }, None) => {
+                action.goes_on(&self.hosts, call).await.unwrap_or(Quiescence::Quiet { seen, ended })
+            }
+            (Quiescence::Quiet { .. }, Some(still)) => still,
+            (own, _) => own,
+        }
     }
 
     /// What a read step saw has been seen by the attempt itself; a script is probed by its author.

@@ -71,6 +71,20 @@ pub enum ShellError {
         /// The server's reason.
         error: Option<Box<ErrorRecord>>,
     },
+    /// The server gave a new shell another id than the one that it was asked for. Nothing was run in it.
+    #[error(
+        "the server gave the shell the id {given} instead of {asked}, by which it would have to be found again; nothing was run in it, and \
+         it {}",
+        if *.removed { "was removed" } else { "could not be removed, so that the server keeps it for a while" }
+    )]
+    OtherId {
+        /// The server's.
+        given: String,
+        /// Ours.
+        asked: String,
+        /// Whether the server confirmed that it is gone again.
+        removed: bool,
+    },
     /// Time ran out.
     #[error("{what} took longer than {:.0} s", .after.as_secs_f64())]
     Deadline {
@@ -107,7 +121,7 @@ impl ShellError {
         match self {
             ShellError::Call(error) => error.may_have_acted(),
             ShellError::Psrp(error) => !error.is_refusal(),
-            ShellError::Left | ShellError::Unsupported { .. } => false,
+            ShellError::Left | ShellError::Unsupported { .. } | ShellError::OtherId { .. } => false,
             _ => true,
         }
     }

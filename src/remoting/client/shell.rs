@@ -21,6 +21,9 @@ pub(super) const PAUSE: Duration = Duration::from_millis(200);
 pub struct Settings {
     /// The session configuration, such as `Microsoft.PowerShell`.
     pub configuration: String,
+    /// Whether the server may give a new shell another id than the one that it was asked for. Then nobody who only knows what
+    /// was written down finds the shell: for what changes nothing.
+    pub any_id: bool,
     /// A name for people who look at the server.
     pub name: Option<String>,
     /// How long the server waits with an answer when there is nothing to say.
@@ -42,6 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             configuration: "Microsoft.PowerShell".to_owned(),
+            any_id: false,
             name: None,
             operation_timeout: Duration::from_secs(20),
             slack: Duration::from_secs(30),
@@ -71,8 +75,8 @@ impl Shell {
     /// Creates a shell with the id that the caller chose and wrote down, and waits for its runspace.
     ///
     /// # Errors
-    /// [`ShellError::may_have_acted`] is `false` if there is certainly no shell. Otherwise there may be one, with this id:
-    /// [`super::terminate`] removes it.
+    /// [`ShellError::may_have_acted`] is `false` if there is certainly no shell of this id. Otherwise there may be one:
+    /// [`super::terminate`] removes it. A server that gives it another id is refused, unless the settings allow that.
     pub async fn open(endpoint: Endpoint, shell_id: Uuid, settings: &Settings) -> Result<Self, ShellError> {
         let begun = Instant::now();
         let mut service = service(endpoint, settings);
@@ -89,7 +93,13 @@ impl Shell {
             protocol_version: Some(format!("{}.{}", PROTOCOL.0, PROTOCOL.1)),
         };
         let created = service.call(&create).await.map_err(ShellError::Call)?;
+        let asked = is_id(&created.shell_id, shell_id);
         service.shell_id = Some(created.shell_id);
+        if !asked && !settings.any_id {
+            // Nothing runs in it yet. One that cannot be removed is removed by the server, after a while.
+            let removed = service.call(&Delete).await.is_ok();
+            return Err(ShellError::OtherId { given: service.shell_id.unwrap_or_default(), asked: upper(shell_id), removed });
+        }
         let beside = service.another();
         let mut inside = Inside { service, pool };
         inside.opened(begun, settings.open_within).await?;
@@ -220,6 +230,11 @@ pub(super) fn payload(service: &Service) -> usize {
     let command = room(&header, &Command { command_id: id.clone(), arguments: Vec::new() });
     let send = room(&header, &Send { stream: "stdin".to_owned(), command_id: id, data: Vec::new() });
     command.min(send)
+}
+
+/// Whether a server's text is this id, as Windows writes it or otherwise.
+fn is_id(text: &str, id: Uuid) -> bool {
+    Uuid::try_parse(text.trim()).is_ok_and(|found| found == id)
 }
 
 /// Ids stand in upper case on the wire, as Windows writes them.

@@ -17,11 +17,11 @@ use super::super::cs::{self, shown};
 use super::files::{self, Place};
 use super::keep;
 use crate::connector::args;
-use crate::connector::mssql::history;
 use crate::connector::mssql::path::FilePath;
 use crate::connector::mssql::restore;
 use crate::connector::mssql::row::Row;
 use crate::connector::mssql::sql::{self, Sql};
+use crate::connector::mssql::{self, history};
 use crate::connector::mssql::{queries, sql::same};
 use crate::connector::no_answer::NoAnswer;
 use crate::connector::powershell::action::{Action, beside};
@@ -31,7 +31,7 @@ use crate::connector::powershell::session::Session;
 use crate::plan::action::{ArgType, Effect, UndoGrade};
 use crate::plan::{ActionSpec, Verdict};
 use crate::remoting::psrp::Command;
-use crate::run::connector::{Call, Description, Evidence, Finding, Level, Observation};
+use crate::run::connector::{Call, Description, Evidence, Finding, Level, Observation, Quiescence};
 use crate::run::event::{EvidenceRef, Outcome, Outputs};
 
 /// The action.
@@ -459,6 +459,17 @@ impl Action for Import {
     }
 
     /// A restore may be on its way in it.
+    /// A repetition begins with the restore.
+    async fn goes_on(&self, hosts: &Hosts, call: &Call) -> Option<Quiescence> {
+        let args = match Args::read(call) {
+            Ok(args) if args.on_partial == OnPartial::Restore => args,
+            Ok(_) => return None,
+            Err(seen) => return Some(Quiescence::CannotTell { seen }),
+        };
+        let sql = hosts.look_at(call, "sql_host").await.map(|session| Sql::within(session, args.place.clone()));
+        mssql::goes_on(sql, "RESTORE", &args.database).await
+    }
+
     fn shells(&self, call: &Call) -> Vec<(String, Uuid)> {
         args::needed(call, "sql_host").map(|host| vec![(host.clone(), beside(call, &host))]).unwrap_or_default()
     }
