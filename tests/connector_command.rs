@@ -41,6 +41,7 @@ fn call(folder: &Path, step: &str, with: Value) -> Call {
         effect: Effect::Opaque,
         probed: false,
         assumed: false,
+        until: None,
         sent: relevo::run::connector::Sent::default(),
     }
 }

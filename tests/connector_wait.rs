@@ -33,6 +33,7 @@ fn call(folder: &Path, uses: &str, with: &Value) -> Call {
         effect: Effect::Read,
         probed: false,
         assumed: false,
+        until: None,
         sent: relevo::run::connector::Sent::default(),
     }
 }

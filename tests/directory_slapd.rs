@@ -155,6 +155,7 @@ impl Slapd {
             effect: Effect::Cas,
             probed: true,
             assumed: false,
+            until: None,
             sent: relevo::run::connector::Sent::default(),
         };
         let connector = Connectors::standard(Options::default()).for_action(uses).unwrap();

@@ -485,6 +485,7 @@ impl Step {
             effect: Effect::Ensure,
             probed: true,
             assumed: false,
+            until: None,
             sent: relevo::run::connector::Sent::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -615,6 +615,7 @@ fn call(
         effect,
         probed: true,
         assumed: false,
+        until: None,
         sent: relevo::run::connector::Sent::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -122,6 +122,7 @@ impl World {
             effect,
             probed: effect != Effect::Read,
             assumed: false,
+            until: None,
             sent: relevo::run::connector::Sent::default(),
         };
         Step { world: self, call }

@@ -7,6 +7,7 @@
 pub mod args;
 mod command;
 pub mod directory;
+mod lasts;
 pub mod lync;
 pub mod mssql;
 pub mod no_answer;

@@ -4,7 +4,7 @@
 //! prove less: `clippy.toml` refuses the methods that would turn it off.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rustls::client::WebPkiServerVerifier;
@@ -41,10 +41,31 @@ pub fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
 /// # Errors
 /// As [`config`]; or certificate and key do not belong together.
 pub fn config_with(ca: Option<&Path>, own: Option<Own>) -> Result<Arc<ClientConfig>, String> {
+    watched(ca, own).map(|(config, _)| config)
+}
+
+/// What was seen of the server's certificate in the last handshake that it was proved in.
+#[derive(Debug, Clone, Default)]
+pub struct Watch(Arc<Mutex<Option<Timestamp>>>);
+
+impl Watch {
+    /// When it expires; `None` before the first handshake, and where it is not checked.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The same, and what is seen of the server's certificate.
+///
+/// # Errors
+/// As [`config_with`].
+pub fn watched(ca: Option<&Path>, own: Option<Own>) -> Result<(Arc<ClientConfig>, Watch), String> {
     let roots = match ca {
         Some(path) => from_file(path)?,
         None => from_system()?,
     };
+    let watch = Watch::default();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
@@ -53,7 +74,7 @@ pub fn config_with(ca: Option<&Path>, own: Option<Own>) -> Result<Arc<ClientConf
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     #[expect(clippy::disallowed_methods, reason = "what is put in refuses all that webpki refuses, and only says more about why")]
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Explaining { inner }));
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Explaining { inner, watch: watch.clone() }));
     let mut config = match own {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => builder
@@ -62,7 +83,7 @@ pub fn config_with(ca: Option<&Path>, own: Option<Own>) -> Result<Arc<ClientConf
     };
     // Every connection proves the certificate: a resumed one would rest on what was proved before.
     config.resumption = rustls::client::Resumption::disabled();
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), watch))
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, String> {
@@ -96,6 +117,7 @@ fn from_system() -> Result<RootCertStore, String> {
 #[derive(Debug)]
 struct Explaining {
     inner: Arc<WebPkiServerVerifier>,
+    watch: Watch,
 }
 
 impl ServerCertVerifier for Explaining {
@@ -107,14 +129,16 @@ impl ServerCertVerifier for Explaining {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.inner.verify_server_cert(certificate, intermediates, name, ocsp, now).map_err(|error| match error {
+        let proved = self.inner.verify_server_cert(certificate, intermediates, name, ocsp, now).map_err(|error| match error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))
                 if facts(certificate).is_some_and(|facts| facts.self_signed) =>
             {
                 Error::General(SELF_SIGNED.to_owned())
             }
             error => error,
-        })
+        })?;
+        *self.watch.0.lock().unwrap_or_else(PoisonError::into_inner) = facts(certificate).map(|facts| facts.not_after);
+        Ok(proved)
     }
 
     fn verify_tls12_signature(

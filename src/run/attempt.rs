@@ -207,6 +207,7 @@ mod tests {
             before_image: None,
             handle: None,
             timeout,
+            until: None,
             effect: crate::plan::action::Effect::Once,
             probed: true,
             assumed: false,

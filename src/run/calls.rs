@@ -105,6 +105,7 @@ impl Desk {
             before_image: state.facts(ix).before_image.as_ref().map(|image| BeforeImage::of(&self.evidence, image)),
             handle: state.facts(ix).handle.clone(),
             timeout: None,
+            until: state.plan.window.as_ref().map(|window| window.closes),
             effect: step.effect(),
             probed: step.is_probed(),
             assumed: state.rests_on_described(ix),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub use super::before_image::BeforeImage;
 use super::event::{EvidenceRef, Identity, Outcome, Outputs};
 use crate::plan::{StepId, Targets, Verdict};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 /// One call of an action with every expression resolved. Secrets are still references.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Call {
     pub handle: Option<String>,
     /// Of this attempt.
     pub timeout: Option<Span>,
+    /// When the run's window closes, if it has one: what is needed until then must last until then.
+    pub until: Option<Timestamp>,
     /// The step's effect class.
     pub effect: crate::plan::action::Effect,
     /// Whether the step was looked at before this attempt.

@@ -110,6 +110,7 @@ impl Team {
             effect: spec.unwrap_or(Effect::Once),
             probed: true,
             assumed: false,
+            until: None,
             sent: relevo::run::connector::Sent::default(),
         };
         Step { runtime: Arc::clone(&self.runtime), connector, call, folder: Arc::clone(&self.folder) }

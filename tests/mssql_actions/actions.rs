@@ -97,6 +97,7 @@ impl World {
             effect: effect.unwrap_or(Effect::Opaque),
             probed: true,
             assumed: false,
+            until: None,
             sent: relevo::run::connector::Sent::default(),
         };
         Step { world: self, connector, call }

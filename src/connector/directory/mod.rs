@@ -13,6 +13,7 @@
 //! session   one connection: reading apart from writing                (the only place that knows ldap3)
 //! outcome   what the result of a write means
 //! target    a directory of the targets file
+//! ticket    how long a Kerberos ticket is good: reads the credential cache
 //! args      the arguments of a call, read into types
 //! dn filter guid sid descriptor entry     values, built by types only
 //! ```
@@ -39,6 +40,7 @@ pub mod quiet;
 pub mod session;
 pub mod sid;
 pub mod target;
+mod ticket;
 pub mod topology;
 
 use std::collections::HashSet;
@@ -50,6 +52,7 @@ use self::actions::Action;
 use self::session::{Dialer, OpenError, ReadError, Session, Trouble};
 use self::target::Target;
 use crate::connector::Options;
+use crate::connector::lasts::Last;
 pub use crate::connector::no_answer::NoAnswer;
 use crate::foreign::one_line;
 use crate::plan::action::Effect;
@@ -123,10 +126,11 @@ impl Directory {
         Ok(self.dialer.open(&target, &bound::server(&call.identity)).await?)
     }
 
-    /// What keeps a run from starting: the arguments cannot be used, or the directory that they name is not to be had.
-    async fn reach(&self, named: Result<Target, String>) -> Vec<Finding> {
+    /// What keeps a run from starting: the arguments cannot be used, or the directory that they name is not to be had. And what
+    /// does not last until its end.
+    async fn reach(&self, call: &Call, named: Result<Target, String>) -> Vec<Finding> {
         match named {
-            Ok(target) => preflight::preflight(&self.dialer, &target).await,
+            Ok(target) => preflight::preflight(&self.dialer, &target, &Last::of(call, jiff::Timestamp::now())).await,
             Err(message) => vec![Finding { level: Level::Fatal, message }],
         }
     }

@@ -8,7 +8,9 @@ use super::entry::Entry;
 use super::filter::Filter;
 use super::session::{self, Deleted, Dialer, OpenError, ReadError, Scope, Server, Session, Trouble};
 use super::target::{Bind, Target};
+use super::ticket;
 use super::topology::{self, Controller};
+use crate::connector::lasts::Last;
 use crate::foreign::one_line;
 use crate::run::connector::{Finding, Level};
 
@@ -36,12 +38,73 @@ pub fn not_open(error: &OpenError) -> Finding {
     finding(level, error.message.clone())
 }
 
-/// What a run cannot start without: the server answers, is the right one, lets us in, and its clock is near ours.
-pub async fn preflight(dialer: &Dialer, target: &Target) -> Vec<Finding> {
+/// What a run cannot start without: the server answers, is the right one, lets us in, and its clock is near ours. And what
+/// does not last until the run's end.
+pub async fn preflight(dialer: &Dialer, target: &Target, last: &Last) -> Vec<Finding> {
     match dialer.open(target, &Server::Url).await {
-        Ok(session) => clock(&session).into_iter().filter(|finding| finding.level > Level::Fact).collect(),
+        Ok(mut session) => {
+            let mut found = clock(&session);
+            found.extend(lasting(target, &mut session, last).await);
+            found.retain(|finding| finding.level > Level::Fact);
+            found
+        }
         Err(error) => vec![not_open(&error)],
     }
+}
+
+/// Whether what lets us in lasts: the server's certificate, the account and its password, the ticket.
+async fn lasting(target: &Target, session: &mut Session, last: &Last) -> Vec<Finding> {
+    let now = Timestamp::now();
+    let mut found = Vec::new();
+    if let Some(expires) = session.about().certificate_expires {
+        let what = format!("the certificate of `{}`", one_line(&target.url.host, 120));
+        found.push(last.ending(&what, expires, now, "have the server given a new one"));
+    }
+    if session.root().is_active_directory() {
+        match account(session, &["msDS-UserPasswordExpiryTimeComputed", "accountExpires"]).await {
+            Ok(Some(entry)) => found.extend(of_account(&entry, target, last, now)),
+            Ok(None) => {
+                let message = "whether the account and its password last cannot be told: it has no object in this domain";
+                found.push(finding(Level::Fact, message));
+            }
+            Err(error) => {
+                let message = format!("whether the account and its password last cannot be told: {}", error.message);
+                found.push(finding(Level::Fact, message));
+            }
+        }
+    }
+    if matches!(target.bind, Bind::Kerberos) {
+        found.extend(ticket::findings(last, now));
+    }
+    found
+}
+
+/// What ends of an account. A password that never expires has none of it, and neither has an account.
+fn of_account(entry: &Entry, target: &Target, last: &Last, now: Timestamp) -> Vec<Finding> {
+    let name = match &target.bind {
+        Bind::Simple { user, .. } => one_line(user, 120),
+        Bind::Kerberos => one_line(&entry.dn, 200),
+    };
+    let ends = |attribute: &str| entry.number(attribute).and_then(file_time);
+    let mut found = Vec::new();
+    if let Some(at) = ends("msDS-UserPasswordExpiryTimeComputed") {
+        let todo = "set a new one, and put it where the targets file says,";
+        found.push(last.ending(&format!("the password of `{name}`"), at, now, todo));
+    }
+    if let Some(at) = ends("accountExpires") {
+        found.push(last.ending(&format!("the account `{name}`"), at, now, "let it last longer (`accountExpires`)"));
+    }
+    found
+}
+
+/// The instant of a `FILETIME`; `None` for the two numbers that mean never.
+fn file_time(number: i64) -> Option<Timestamp> {
+    /// Seconds from 1601 to 1970.
+    const EPOCH: i64 = 11_644_473_600;
+    if number <= 0 || number == i64::MAX {
+        return None;
+    }
+    Timestamp::from_second(number / 10_000_000 - EPOCH).ok()
 }
 
 /// Everything that can be told of a directory, good and bad.
@@ -57,6 +120,9 @@ pub async fn survey(dialer: &Dialer, target: &Target) -> Vec<Finding> {
     let root = session.root().clone();
     let mut found = vec![finding(Level::Fact, format!("{} answers over TLS, and {who} is let in", target.url))];
     found.extend(certificate(&session));
+    // What is told of the certificate beyond that is told just there.
+    let lasts = lasting(target, &mut session, &Last::weekend(Timestamp::now())).await;
+    found.extend(lasts.into_iter().skip(usize::from(session.about().certificate_expires.is_some())));
     found.extend(clock(&session));
     if !root.is_active_directory() {
         found.push(finding(Level::Fact, "this is not Active Directory: `ldap.*` actions work, `ad.*` do not"));
@@ -187,13 +253,24 @@ async fn rights(session: &mut Session) -> Result<Vec<Finding>, ReadError> {
 /// The name of the one object of the domain with this SID. The first of the caller's own is that of its account; one of
 /// another domain has no object here.
 async fn named(session: &mut Session, sid: &super::sid::Sid) -> Result<Option<String>, ReadError> {
+    Ok(object_of(session, sid, &["1.1"]).await?.map(|entry| one_line(&entry.dn, 200)))
+}
+
+async fn object_of(session: &mut Session, sid: &super::sid::Sid, attributes: &[&str]) -> Result<Option<Entry>, ReadError> {
     let domain = Dn::parse(&session.root().domain).map_err(|message| ReadError { code: None, message })?;
     let has_it = Filter::equal("objectSid", sid.to_bytes());
-    let found = session.search(&Address::Dn(domain), Scope::Subtree, &has_it, &["1.1"], Deleted::Hidden).await?;
-    Ok(match found.as_slice() {
-        [entry] => Some(one_line(&entry.dn, 200)),
-        _ => None,
-    })
+    let mut found = session.search(&Address::Dn(domain), Scope::Subtree, &has_it, attributes, Deleted::Hidden).await?;
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
+/// The object of the account that we are logged on as, if it is one of this domain.
+async fn account(session: &mut Session, attributes: &[&str]) -> Result<Option<Entry>, ReadError> {
+    let entry = session.read(&Address::Root, &["tokenGroups"], Deleted::Hidden).await?.unwrap_or_default();
+    // The first is the account's own (\[MS-ADTS\] section 3.1.1.3.2.20).
+    match entry.values("tokenGroups").first().and_then(|bytes| super::sid::Sid::from_bytes(bytes)) {
+        Some(own) => object_of(session, &own, attributes).await,
+        None => Ok(None),
+    }
 }
 
 /// What is wrong with domain controllers that a step will ask.
@@ -226,4 +303,15 @@ fn certificate(session: &Session) -> Option<Finding> {
     let days = (expires.as_second() - Timestamp::now().as_second()) / 86_400;
     let level = if days < CERTIFICATE_DAYS { Level::Warning } else { Level::Fact };
     Some(finding(level, format!("its certificate expires in {days} days, on {}", expires.strftime("%Y-%m-%d"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_windows_is_an_instant_and_never_is_none() {
+        assert_eq!(file_time(133_444_736_000_000_000), "2023-11-14T22:13:20Z".parse().ok());
+        assert_eq!((file_time(0), file_time(i64::MAX), file_time(-1)), (None, None, None));
+    }
 }

@@ -37,6 +37,7 @@ fn call(with: Map<String, serde_json::Value>) -> Call {
         effect: Effect::Keyed,
         probed: false,
         assumed: false,
+        until: None,
         sent: crate::run::connector::Sent::default(),
     }
 }

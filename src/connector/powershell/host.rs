@@ -107,6 +107,15 @@ impl Logon {
     }
 }
 
+/// When the certificates of a connection expire.
+#[derive(Debug, Clone, Default)]
+pub struct Expiries {
+    /// The server's, once it was proved.
+    pub server: tls::Watch,
+    /// Ours, if we log on with one.
+    pub own: Option<jiff::Timestamp>,
+}
+
 impl Host {
     /// Reads a host. `longest_wait` shortens what it waits (in the lab).
     ///
@@ -162,7 +171,7 @@ impl Host {
     ///
     /// # Errors
     /// A file or the password cannot be had, or the account is no name.
-    pub async fn endpoint(&self) -> Result<(Endpoint, Option<Secret>), String> {
+    pub async fn endpoint(&self) -> Result<(Endpoint, Option<Secret>, Expiries), String> {
         let password = match self.logon.password().cloned() {
             None => None,
             Some(reference) => {
@@ -187,7 +196,10 @@ impl Host {
             Logon::Basic { user, .. } => Method::Basic { account: user.clone(), password: known },
             Logon::Certificate { .. } => Method::Certificate,
         };
-        let tls = if self.address.tls { Some(self.tls()?) } else { None };
+        let (tls, expiries) = match self.address.tls {
+            true => self.tls().map(|(config, expiries)| (Some(config), expiries))?,
+            false => (None, Expiries::default()),
+        };
         let timeout = self.timeout.to_std();
         let limits = Limits { connect: timeout, logon: timeout.max(Duration::from_secs(30)), ..Limits::default() };
         let endpoint = Endpoint {
@@ -199,17 +211,22 @@ impl Host {
             redirects: self.redirects.clone(),
             limits,
         };
-        Ok((endpoint, password))
+        Ok((endpoint, password, expiries))
     }
 
-    fn tls(&self) -> Result<Arc<rustls::ClientConfig>, String> {
-        let Logon::Certificate { file, key } = &self.logon else { return tls::config(self.ca.as_deref()) };
+    fn tls(&self) -> Result<(Arc<rustls::ClientConfig>, Expiries), String> {
+        let Logon::Certificate { file, key } = &self.logon else {
+            let (config, server) = tls::watched(self.ca.as_deref(), None)?;
+            return Ok((config, Expiries { server, own: None }));
+        };
         let cannot = |path: &PathBuf, error: &dyn std::fmt::Display| format!("cannot read `{}`: {error}", path.display());
         let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).map_err(|error| cannot(file, &error))?.collect();
         let chain = chain.map_err(|error| cannot(file, &error))?;
         // What is wrong with a key may hold a part of it.
         let key = PrivateKeyDer::from_pem_file(key).map_err(|_| cannot(key, &"it is no PEM file with a private key"))?;
-        tls::config_with(self.ca.as_deref(), Some((chain, key)))
+        let own = chain.first().and_then(|own| tls::facts(own)).map(|facts| facts.not_after);
+        let (config, server) = tls::watched(self.ca.as_deref(), Some((chain, key)))?;
+        Ok((config, Expiries { server, own }))
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::handle::Handle;
-use super::host::Host;
+use super::host::{Expiries, Host};
 use super::session::Session;
 use super::shown;
 use crate::connector::no_answer::NoAnswer;
@@ -153,10 +153,10 @@ impl Hosts {
     /// As [`Hosts::open`]. What acts runs in no shell but the one that the journal names: nobody who resumes would find another
     /// one that the host chose (`any_id`).
     async fn enter(&self, host: &Host, id: Uuid, time: TimeLeft, any_id: bool) -> Result<Session, NoAnswer> {
-        let (endpoint, redactor) = self.endpoint(host).await?;
+        let (endpoint, redactor, expiries) = self.endpoint(host).await?;
         let settings = Settings { any_id, ..Session::settings(host, self.longest_wait) };
         match time.keep(self.logged_on(host, &redactor, Box::pin(Shell::open(endpoint, id, &settings)))).await {
-            Ok(Ok(shell)) => Ok(Session::new(shell, host.clone(), redactor, time)),
+            Ok(Ok(shell)) => Ok(Session::new(shell, host.clone(), redactor, time, expiries)),
             Ok(Err(no)) => Err(no),
             Err(late) => Err(NoAnswer::from(late)),
         }
@@ -178,10 +178,10 @@ impl Hosts {
     ///
     /// # Errors
     /// A file or the password cannot be had.
-    pub async fn endpoint(&self, host: &Host) -> Result<(Endpoint, Redactor), NoAnswer> {
+    pub async fn endpoint(&self, host: &Host) -> Result<(Endpoint, Redactor, Expiries), NoAnswer> {
         // Without the host's name: whoever asks says for what, and what several hosts lack is then the same.
-        let (endpoint, password) = host.endpoint().await.map_err(NoAnswer::from)?;
-        Ok((endpoint, Redactor::new(&password)))
+        let (endpoint, password, expiries) = host.endpoint().await.map_err(NoAnswer::from)?;
+        Ok((endpoint, Redactor::new(&password), expiries))
     }
 
     /// Runs what logs on. Of an account that is not proved yet, one at a time; a refusal is not repeated for a minute.

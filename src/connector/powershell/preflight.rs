@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::hosts::Hosts;
 use super::session::Session;
+use crate::connector::lasts::Last;
 use crate::connector::no_answer::NoAnswer;
 use crate::connector::time_left::TimeLeft;
 use crate::plan::Targets;
@@ -32,7 +33,9 @@ pub async fn reach(hosts: &Hosts, call: &Call) -> Vec<Finding> {
     }
     let found = match hosts.look(call).await {
         Ok(session) => {
-            let found = trust(&session);
+            let mut found = trust(&session);
+            found.extend(lasting(&session, &Last::of(call, Timestamp::now())));
+            found.retain(|finding| finding.level > Level::Fact);
             session.close().await;
             found
         }
@@ -58,6 +61,7 @@ pub async fn survey(hosts: &Hosts, targets: &Targets, name: &str) -> Vec<Finding
         Level::Fact,
         format!("logged on as `{}`; the session configuration is `{}`", host.logon.account(), host.configuration),
     ));
+    found.extend(lasting(&session, &Last::weekend(Timestamp::now())));
     found.push(clock(&mut session).await);
     found.push(machine(&mut session).await);
     session.close().await;
@@ -72,6 +76,16 @@ fn trust(session: &Session) -> Vec<Finding> {
             vec![finding(Level::Warning, format!("its certificate is not checked: {}", super::shown(reason)))]
         }
     }
+}
+
+/// Whether the certificates last. What is known of an account's password is asked of its directory.
+fn lasting(session: &Session, last: &Last) -> Vec<Finding> {
+    let (now, expiries) = (Timestamp::now(), session.expiries());
+    let server = expiries.server.expires().map(|at| {
+        last.ending(&format!("the certificate of `{}`", session.host().address.host), at, now, "have the host given a new one")
+    });
+    let own = expiries.own.map(|at| last.ending(&session.host().logon.account(), at, now, "have a new one issued"));
+    server.into_iter().chain(own).collect()
 }
 
 async fn clock(session: &mut Session) -> Finding {

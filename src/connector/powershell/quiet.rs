@@ -35,7 +35,7 @@ pub async fn quiesce(hosts: &Hosts, host: &Host, shell: &str, place: Option<&Pla
         return Quiescence::CannotTell { seen };
     }
     loop {
-        let (endpoint, redactor) = match hosts.endpoint(host).await {
+        let (endpoint, redactor, _) = match hosts.endpoint(host).await {
             Ok(found) => found,
             Err(error) => return Quiescence::CannotTell { seen: error.reason },
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::answer::{Answer, Lost};
-use super::host::Host;
+use super::host::{Expiries, Host};
 use super::shown;
 use crate::connector::redact::Redactor;
 use crate::connector::time_left::TimeLeft;
@@ -29,11 +29,12 @@ pub struct Session {
     host: Host,
     redactor: Redactor,
     time: TimeLeft,
+    expiries: Expiries,
 }
 
 impl Session {
-    pub(super) fn new(shell: Shell, host: Host, redactor: Redactor, time: TimeLeft) -> Self {
-        Session { shell: Box::new(shell), host, redactor, time }
+    pub(super) fn new(shell: Shell, host: Host, redactor: Redactor, time: TimeLeft, expiries: Expiries) -> Self {
+        Session { shell: Box::new(shell), host, redactor, time, expiries }
     }
 
     pub(super) fn settings(host: &Host, longest_wait: Option<Span>) -> Settings {
@@ -54,6 +55,12 @@ impl Session {
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// When the certificates of its connection expire.
+    #[must_use]
+    pub fn expiries(&self) -> &Expiries {
+        &self.expiries
     }
 
     /// Takes secrets out of a text.

@@ -298,7 +298,7 @@ impl Action for Delete {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        let mut findings = directory.reach(Args::read(call).and_then(|_| directory.target(call))).await;
+        let mut findings = directory.reach(call, Args::read(call).and_then(|_| directory.target(call))).await;
         if findings.iter().any(|finding| finding.level >= Level::Fatal) {
             return findings;
         }

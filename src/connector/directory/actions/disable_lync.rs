@@ -193,7 +193,7 @@ impl Action for DisableLync {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        directory.reach(Args::read(call).and_then(|_| directory.target(call))).await
+        directory.reach(call, Args::read(call).and_then(|_| directory.target(call))).await
     }
 
     async fn pin(&self, directory: &Directory, call: &Call) -> Pin {

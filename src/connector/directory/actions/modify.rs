@@ -274,7 +274,7 @@ impl Action for Modify {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        directory.reach(Args::read(call).and_then(|_| directory.target(call))).await
+        directory.reach(call, Args::read(call).and_then(|_| directory.target(call))).await
     }
 
     /// What is not there yet may be made by an earlier step: the first look binds it then.

@@ -421,7 +421,7 @@ impl Action for Restore {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        directory.reach(directory.target(call).and_then(|target| read(call).map(|_| target))).await
+        directory.reach(call, directory.target(call).and_then(|target| read(call).map(|_| target))).await
     }
 
     async fn pin(&self, directory: &Directory, call: &Call) -> Pin {

@@ -172,7 +172,7 @@ impl Action for Search {
     }
 
     async fn preflight(&self, directory: &Directory, call: &Call) -> Vec<Finding> {
-        directory.reach(Args::read(call).and_then(|_| directory.target(call))).await
+        directory.reach(call, Args::read(call).and_then(|_| directory.target(call))).await
     }
 
     async fn describe(&self, _directory: &Directory, call: &Call) -> Description {

@@ -497,9 +497,9 @@ impl Action for Settle {
         });
         let (target, args) = match checked {
             Ok(checked) => checked,
-            Err(why) => return directory.reach(Err(why)).await,
+            Err(why) => return directory.reach(call, Err(why)).await,
         };
-        let mut found = directory.reach(Ok(target.clone())).await;
+        let mut found = directory.reach(call, Ok(target.clone())).await;
         // If the directory itself cannot be asked, that has been said.
         if let Ok(all) = Watch::new(directory, &target, &args).controllers().await {
             let chosen = choose(&all, &args.on, &args.excluded);

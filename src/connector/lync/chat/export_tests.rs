@@ -23,6 +23,7 @@ fn call(with: &serde_json::Value) -> Call {
         effect: Effect::Keyed,
         probed: true,
         assumed: false,
+        until: None,
         sent: crate::run::connector::Sent::default(),
     }
 }

@@ -23,6 +23,7 @@ fn args() -> Args {
         effect: Effect::Once,
         probed: false,
         assumed: false,
+        until: None,
         sent: crate::run::connector::Sent::default(),
     };
     Args::read(&call).unwrap_or_else(|why| panic!("{why}"))

@@ -490,6 +490,7 @@ mod tests {
             effect: Effect::Ensure,
             probed: true,
             assumed: false,
+            until: None,
             sent: crate::run::connector::Sent::default(),
         }
     }
