@@ -73,7 +73,9 @@ fn the_shell_of_an_attempt_is_in_the_journal_before_its_pipeline_and_gone_after_
     let shell = effects[0]["shell"].as_str().unwrap().to_lowercase();
     let journal = desk.journal();
     let intent = journal.lines().find(|line| line.contains("attempt_started")).unwrap();
-    assert!(intent.contains(&format!("\"handle\":\"{shell}\"")), "{intent}");
+    // The shell, and where it is.
+    let url = judge.url("/wsman");
+    assert!(intent.contains(&format!("\"handle\":\"{shell}@{url};as=")), "{intent}");
     assert_eq!(count(&judge, "Create"), count(&judge, "Delete"), "every shell was removed");
     desk.relevo(&["explain", "stop"]).exits(0).says(&shell);
     judge.assert_no_violations();

@@ -41,11 +41,16 @@ impl Evidence for Store {
 impl World {
     /// A host with services that need each other, and files to copy. `None` where Python's packages are missing.
     fn start() -> Option<Self> {
-        let judge =
-            Judge::start(Setup { arguments: vec!["--cmdlets".to_owned(), "windows_cmdlets".to_owned()], ..Setup::default() })?;
+        Self::over(false)
+    }
+
+    /// The same over TLS, if that is wanted.
+    fn over(tls: bool) -> Option<Self> {
+        let judge = Judge::start(Setup { tls, arguments: vec!["--cmdlets".to_owned(), "windows_cmdlets".to_owned()] })?;
         let password = judge.folder().join("password");
         std::fs::write(&password, PASSWORD).unwrap();
-        let host = json!({ "url": judge.url("/wsman"), "settle": { "poll": "50ms" },
+        let ca = if tls { json!(judge.folder().join("ca.pem")) } else { Value::Null };
+        let host = json!({ "url": judge.url("/wsman"), "ca": ca, "settle": { "poll": "50ms" },
             "auth": { "negotiate": { "user": USER, "password": { "$secret": { "file": password } } } } });
         let targets = Targets {
             value: json!({ "hosts": { "gc01": host } }).as_object().unwrap().clone(),
@@ -356,6 +361,79 @@ fn a_later_attempt_keeps_what_the_first_one_saw() {
     step.applied();
     assert_eq!(step.call.before_image.as_ref().unwrap().read(u64::MAX).unwrap(), first);
     assert!(String::from_utf8_lossy(&first).contains("automatic"));
+}
+
+/// The call with its host at another place of the targets file.
+fn moved(call: &Call, host: &Value) -> Call {
+    let mut targets = Targets::clone(&call.targets);
+    for (key, value) in host.as_object().unwrap() {
+        targets.value["hosts"]["gc01"][key] = value.clone();
+    }
+    Call { targets: Arc::new(targets), ..call.clone() }
+}
+
+#[test]
+fn f74_a_shell_that_is_gone_counts_only_at_the_place_where_the_attempt_ran() {
+    let Some(world) = World::start() else { return };
+    let mut step = world.stop().bound();
+    step.applied();
+    let quiesce = |call: &Call| world.runtime.block_on(step.connector().quiesce(call));
+    let cannot_tell = |call: &Call, part: &str| match quiesce(call) {
+        Quiescence::CannotTell { seen } => assert!(seen.contains(part), "{seen}"),
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(quiesce(&step.call), Quiescence::Quiet { .. }), "{:?}", quiesce(&step.call));
+    // The same server under another name: whether it is the same machine, nobody can know.
+    let elsewhere = json!({ "url": world.judge.url("/wsman").replace("127.0.0.1", "localhost") });
+    let before = world.judge.requests().len();
+    cannot_tell(&moved(&step.call, &elsewhere), "may still run there");
+    assert_eq!(world.judge.requests().len(), before, "nothing was asked there");
+    cannot_tell(&moved(&step.call, &json!({ "redirect_to": ["other.contoso.com"] })), "another one");
+    // What an older version recorded is the shell alone.
+    let old =
+        Call { handle: step.call.handle.as_ref().map(|text| text.split('@').next().unwrap().to_owned()), ..step.call.clone() };
+    assert!(matches!(quiesce(&old), Quiescence::Quiet { .. }));
+    cannot_tell(&Call { handle: None, ..step.call.clone() }, "no shell was recorded");
+}
+
+#[test]
+fn f69_an_attempt_runs_in_no_shell_but_the_one_that_was_recorded() {
+    let Some(world) = World::start() else { return };
+    let mut step = world.stop().bound();
+    step.prepare().unwrap();
+    world.judge.misbehave(&json!([{ "on": "Create", "nth": 1, "times": 0, "do": "other_id" }]));
+    match step.apply() {
+        Outcome::NotSent { reason } => assert!(reason.contains("instead of") && reason.contains("was removed"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    let count = |action: &str| world.judge.requests().iter().filter(|one| one["action"] == action).count();
+    assert_eq!(count("Create"), count("Delete"), "every shell was removed");
+    assert!(world.effects().is_empty());
+    // What is recorded and is no id is not run under another one either.
+    step.call.handle = Some("no-id@http://127.0.0.1/wsman".to_owned());
+    assert!(matches!(step.apply(), Outcome::NotSent { reason } if reason.contains("is no id")));
+    // A look changes nothing, and may be made in any shell.
+    step.is(Verdict::NotDone);
+}
+
+#[test]
+fn f67_a_certificate_that_ends_before_the_window_closes_is_told() {
+    let Some(mut world) = World::over(true) else { return };
+    let told = |world: &World, until: Option<&str>| {
+        let mut step = world.stop();
+        step.call.until = until.map(|text| relevo::time::Timestamp(text.parse().unwrap()));
+        let found = world.runtime.block_on(step.connector().preflight(&step.call));
+        let of_it = found.into_iter().filter(|one| one.message.contains("the certificate of `127.0.0.1` ends on"));
+        of_it.map(|one| (one.level, one.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&world, None), []);
+    // What was found of a host is remembered for a while.
+    world.forget();
+    let found = told(&world, Some("9000-01-01T00:00:00Z"));
+    assert!(
+        matches!(found.as_slice(), [(Level::Warning, message)] if message.contains("before the window closes on 9000-01-01")),
+        "{found:?}"
+    );
 }
 
 #[test]

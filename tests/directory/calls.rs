@@ -6,7 +6,7 @@ use std::sync::Arc;
 use relevo::connector::{Connectors, Options};
 use relevo::plan::action::Effect;
 use relevo::plan::{StepId, Targets, Verdict};
-use relevo::run::connector::{BeforeImage, Call, Connector, Evidence, Finding, Observation, Pin};
+use relevo::run::connector::{BeforeImage, Call, Connector, Evidence, Finding, Observation, Pin, Quiescence};
 use relevo::run::event::{EvidenceRef, Identity, Outcome};
 use relevo::time::Span;
 use serde_json::{Value, json};
@@ -189,6 +189,11 @@ impl Step {
         let kept = self.runtime.block_on(self.connector.before_image(&self.call, &store))?;
         self.call.before_image = kept.map(|kept| BeforeImage::of(&store.0, &kept));
         Ok(self.call.before_image.as_ref().map(|kept| kept.path.clone()))
+    }
+
+    /// Whether the attempt can still act.
+    pub fn quiesce(&self) -> Quiescence {
+        self.runtime.block_on(self.connector.quiesce(&self.call))
     }
 
     /// Acts.

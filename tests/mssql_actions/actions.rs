@@ -6,7 +6,7 @@ use std::sync::Arc;
 use relevo::connector::{Connectors, Options};
 use relevo::plan::action::Effect;
 use relevo::plan::{StepId, Targets, Verdict};
-use relevo::run::connector::{BeforeImage, Call, Connector, Evidence, Level, Observation};
+use relevo::run::connector::{BeforeImage, Call, Connector, Evidence, Level, Observation, Quiescence};
 use relevo::run::event::{EvidenceRef, Identity, Outcome};
 use relevo::time::Span;
 use serde_json::{Value, json};
@@ -263,6 +263,33 @@ fn without_the_right_to_see_others_a_backup_is_made_and_only_in_doubt_goes_to_a_
     assert!(matches!(step.attempt(), Outcome::Unknown { .. }));
     assert!(step.verdict(Verdict::Unknown).contains("VIEW SERVER STATE"));
     assert!(matches!(step.attempt(), Outcome::Applied { .. }));
+}
+
+#[test]
+fn f74_what_sql_server_still_works_on_is_not_quiet_because_its_shell_is_gone() {
+    let Some(world) = World::start() else { return };
+    world.backed_up();
+    for (mut step, verb) in [(world.backup(json!({})), "BACKUP"), (world.restore(json!({})), "RESTORE")] {
+        step.prepare().unwrap();
+        let quiesce = || world.runtime.block_on(step.connector.quiesce(&step.call));
+        assert!(matches!(quiesce(), Quiescence::Quiet { .. }), "{:?}", quiesce());
+        let command = format!("{verb} DATABASE");
+        world.change(
+            "under_way",
+            json!([{ "session_id": 60, "command": command, "database_name": "mgc", "percent_complete": "41.5" }]),
+        );
+        match quiesce() {
+            Quiescence::Busy { seen } => assert!(seen.contains("in session 60, 41.5 %"), "{seen}"),
+            other => panic!("{other:?}"),
+        }
+        world.change("under_way", json!([]));
+        world.change("rights", json!({ "sees_all": 0 }));
+        match quiesce() {
+            Quiescence::CannotTell { seen } => assert!(seen.contains("VIEW SERVER STATE"), "{seen}"),
+            other => panic!("{other:?}"),
+        }
+        world.change("rights", json!({}));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! the account.
 
 use relevo::plan::Verdict;
-use relevo::run::connector::Pin;
+use relevo::run::connector::{Level, Pin};
 use relevo::run::event::Outcome;
 
 use crate::calls::Team;
@@ -16,6 +16,7 @@ cases![
     f66_a_locked_account_sends_nothing,
     f66_a_disabled_account_sends_nothing,
     f66_a_password_that_expires_during_the_run_is_not_sent,
+    f66_an_account_that_ends_before_the_window_closes_is_told,
 ];
 
 const RIGHT: &str = "R1ght!Passw0rd";
@@ -64,6 +65,27 @@ fn f66_an_account_that_must_change_its_password_sends_nothing(world: &dyn World)
     place.admin().must(&format!("dn: {dn}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: 0\n"));
     assert_eq!(logs_on(world, &account), Err(49));
     sends_nothing(&place, &user, &Team::new(world, &account));
+}
+
+fn f66_an_account_that_ends_before_the_window_closes_is_told(world: &dyn World) {
+    let place = Place::new(world);
+    let user = place.user();
+    let account = place.account("x", RIGHT, RIGHT);
+    let dn = dn_of(&place, "x");
+    let team = Team::new(world, &account);
+    let warnings = |until: Option<&str>| {
+        let mut step = team.deletion(&place, &user);
+        step.call.until = until.map(|text| relevo::time::Timestamp(text.parse().unwrap()));
+        let found = step.preflight();
+        let ends = found.into_iter().filter(|one| one.level == Level::Warning && one.message.contains("ends on"));
+        ends.map(|one| one.message).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(None), Vec::<String>::new());
+    // 2090-01-01, as Windows writes it.
+    place.admin().must(&format!("dn: {dn}\nchangetype: modify\nreplace: accountExpires\naccountExpires: 154313856000000000\n"));
+    assert_eq!(warnings(Some("2089-12-31T00:00:00Z")).iter().filter(|one| one.contains("the account")).count(), 0);
+    let said = warnings(Some("2090-01-02T00:00:00Z"));
+    assert!(said.iter().any(|one| one.contains("ends on 2090-01-01 00:00 UTC, before the window closes")), "{said:?}");
 }
 
 fn f66_a_locked_account_sends_nothing(world: &dyn World) {

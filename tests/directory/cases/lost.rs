@@ -2,6 +2,7 @@
 //! deletion and at many before it. The user is deleted once, or not at all and that is said.
 
 use relevo::plan::Verdict;
+use relevo::run::connector::{Quiescence, Sent};
 use relevo::run::event::{Outcome, VIA};
 use serde_json::json;
 
@@ -15,6 +16,7 @@ cases![
     f49_f50_an_answer_cut_off_at_any_byte_never_makes_a_second_deletion,
     f51_f58_a_server_that_dies_with_its_answer_is_asked_again_after_its_restart,
     f50_a_run_whose_answers_are_cut_off_is_finished_by_resume,
+    f74_an_attempt_is_quiet_once_its_sender_is_gone_and_never_because_a_connection_is,
 ];
 
 /// Between two cuts before the answer to the deletion; `RELEVO_CUTS` makes it another one, down to every byte.
@@ -178,4 +180,39 @@ fn f50_a_run_whose_answers_are_cut_off_is_finished_by_resume(world: &dyn World) 
         let deletions: Vec<_> = writes.iter().filter(|write| write.dn == user.dn).collect();
         assert!(deletions.len() == 1 && deletions[0].code == 0, "{deletions:?}");
     }
+}
+
+fn f74_an_attempt_is_quiet_once_its_sender_is_gone_and_never_because_a_connection_is(world: &dyn World) {
+    let place = Place::new(world);
+    let users = place.users(&["x", "y"]);
+    let account = world.account("svc-mig");
+    let sent = |dead, ago: u64| Sent { dead, ago: Some(relevo::time::Span::from_secs(ago)) };
+    // Of this process: its connection is closed.
+    let mut step = Team::new(world, &account).deletion(&place, &users[0]);
+    step.bind();
+    step.keep().unwrap();
+    assert!(matches!(step.apply(), Outcome::Applied { .. }));
+    assert!(matches!(step.quiesce(), Quiescence::Quiet { .. }), "{:?}", step.quiesce());
+    // Of another one, which nobody knows to be dead; the step has thirty seconds.
+    let mut step = Team::new(world, &account).deletion(&place, &users[1]);
+    step.bind();
+    step.call.sent = sent(false, 5);
+    assert!(matches!(step.quiesce(), Quiescence::Busy { .. }), "{:?}", step.quiesce());
+    step.call.sent = sent(false, 3600);
+    assert!(matches!(step.quiesce(), Quiescence::TimeIsOver { .. }), "{:?}", step.quiesce());
+    step.call.sent = Sent::default();
+    assert!(matches!(step.quiesce(), Quiescence::CannotTell { .. }), "{:?}", step.quiesce());
+    step.call.sent = sent(true, 0);
+    assert!(matches!(step.quiesce(), Quiescence::Quiet { .. }), "{:?}", step.quiesce());
+    // A restore is a row of requests.
+    let team = Team::new(world, &account);
+    let mut restore = team.step("ad.user.restore", &json!({ "guid": users[1].guid, "before_image": "x" }));
+    restore.call.sent = sent(false, 3600);
+    assert!(matches!(restore.quiesce(), Quiescence::CannotTell { .. }), "{:?}", restore.quiesce());
+    restore.call.sent = sent(true, 3600);
+    assert!(matches!(restore.quiesce(), Quiescence::Quiet { .. }), "{:?}", restore.quiesce());
+    // A look changes nothing.
+    let mut look = team.step("ldap.search", &json!({ "base": place.base(), "filter": "(objectClass=*)" }));
+    look.call.sent = sent(false, 0);
+    assert!(matches!(look.quiesce(), Quiescence::Quiet { .. }), "{:?}", look.quiesce());
 }
