@@ -230,7 +230,7 @@ mod tests {
     async fn f73_a_question_whether_an_attempt_still_acts_that_is_never_answered_cannot_tell() {
         let begun = tokio::time::Instant::now();
         let ask = Ask { look: Arc::new(Silent), call: call(None) };
-        let (_, answer) = settle(StepIx(0), Arc::new(Silent), call(None), Some(ask), Duration::from_mins(60)).await;
+        let (_, answer) = settle(StepIx(0), Arc::new(Silent), call(None), Some(ask), Duration::from_hours(1)).await;
         assert_eq!(begun.elapsed().as_secs(), 300);
         let Answer::Settled(Quiescence::CannotTell { seen }, Some(look)) = answer else { panic!("{answer:?}") };
         assert!(seen.contains("no answer within 300 s") && look.seen == "looked", "{seen}");

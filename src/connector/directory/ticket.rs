@@ -210,7 +210,9 @@ mod tests {
         let mut out = 1_u32.to_be_bytes().to_vec();
         out.extend(u32::try_from(parts.len()).unwrap().to_be_bytes());
         out.extend(data(realm.as_bytes()));
-        parts.iter().for_each(|part| out.extend(data(part.as_bytes())));
+        for part in parts {
+            out.extend(data(part.as_bytes()));
+        }
         out
     }
 
@@ -240,7 +242,9 @@ mod tests {
         out.extend(12_u16.to_be_bytes());
         out.extend([0, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
         out.extend(principal("CONTOSO.COM", &["svc-mig"]));
-        credentials.iter().for_each(|credential| out.extend(credential));
+        for credential in credentials {
+            out.extend(credential);
+        }
         out
     }
 

@@ -7,6 +7,8 @@
 //! That a shell is gone says something only where it was. What a host says of itself once it is connected cannot be
 //! recorded before, so that what is compared is where we connect to.
 
+use std::fmt::Write as _;
+
 use uuid::Uuid;
 
 use super::host::Host;
@@ -99,7 +101,7 @@ impl Handle {
             text.push_str(&Place::of(host).text());
         }
         for (name, host) in further {
-            text.push_str(&format!(" {}@{}", name_word(name), Place::of(host).text()));
+            let _ = write!(text, " {}@{}", name_word(name), Place::of(host).text());
         }
         text
     }

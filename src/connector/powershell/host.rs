@@ -196,9 +196,10 @@ impl Host {
             Logon::Basic { user, .. } => Method::Basic { account: user.clone(), password: known },
             Logon::Certificate { .. } => Method::Certificate,
         };
-        let (tls, expiries) = match self.address.tls {
-            true => self.tls().map(|(config, expiries)| (Some(config), expiries))?,
-            false => (None, Expiries::default()),
+        let (tls, expiries) = if self.address.tls {
+            self.tls().map(|(config, expiries)| (Some(config), expiries))?
+        } else {
+            (None, Expiries::default())
         };
         let timeout = self.timeout.to_std();
         let limits = Limits { connect: timeout, logon: timeout.max(Duration::from_secs(30)), ..Limits::default() };
