@@ -1,6 +1,7 @@
 //! How a verb ends: the documented exit codes, and failures that carry their hint apart from their message.
 
 use std::fmt;
+use std::io;
 
 /// The exit codes of the program; `docs/exit-codes.md` and the README list them, and they are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +32,7 @@ pub enum Exit {
     Unreachable,
     /// Another process or host holds the run.
     Held,
-    /// The journal cannot be written.
+    /// The journal, or another file of the run, cannot be read or written.
     JournalFailed,
     /// The journal cannot be written: no space is left.
     NoSpace,
@@ -65,6 +66,24 @@ impl Exit {
             Exit::Terminated => 143,
         }
     }
+
+    /// What an error of a run's own files means: journal, watermark, lock, run directory, inbox, evidence. The one place
+    /// that decides it.
+    ///
+    /// - No space is left, on the disk, in the quota or below the process's limit: that can be helped, and nothing is lost.
+    /// - A file is missing, ends too early, or holds what cannot be: the run directory is damaged.
+    /// - Everything else says nothing about what the files hold, only that the system would not do it.
+    #[must_use]
+    pub fn of_io(error: &io::Error) -> Exit {
+        use io::ErrorKind::{
+            FileTooLarge, InvalidData, IsADirectory, NotADirectory, NotFound, QuotaExceeded, StorageFull, UnexpectedEof,
+        };
+        match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Exit::NoSpace,
+            NotFound | UnexpectedEof | InvalidData | NotADirectory | IsADirectory => Exit::Damaged,
+            _ => Exit::JournalFailed,
+        }
+    }
 }
 
 /// A verb's failure: the kind decides the exit code, the hints say what to do next.
@@ -85,6 +104,12 @@ impl Failure {
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Failure { exit, message: message.into(), details: Vec::new(), hints: Vec::new() }
+    }
+
+    /// A failure of a run's own files; see [`Exit::of_io`]. `what`: the file, or what was done with it.
+    #[must_use]
+    pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
+        Failure::new(Exit::of_io(error), format!("{what}: {error}"))
     }
 
     /// Adds a line of what is certain.
@@ -116,3 +141,23 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f33_an_error_of_a_runs_files_has_one_meaning_by_its_kind() {
+        let of = |errno: i32| Exit::of_io(&io::Error::from_raw_os_error(errno));
+        // EIO, EROFS, ESTALE, EACCES, EMFILE, ENXIO.
+        if cfg!(target_os = "linux") {
+            assert!([5, 30, 116, 13, 24, 6].iter().all(|errno| of(*errno) == Exit::JournalFailed));
+            // ENOSPC, EDQUOT, EFBIG.
+            assert!([28, 122, 27].iter().all(|errno| of(*errno) == Exit::NoSpace));
+            // ENOENT, ENOTDIR, EISDIR.
+            assert!([2, 20, 21].iter().all(|errno| of(*errno) == Exit::Damaged));
+        }
+        assert_eq!(Exit::of_io(&io::Error::new(io::ErrorKind::InvalidData, "other bytes")), Exit::Damaged);
+        assert_eq!(Exit::of_io(&io::Error::other("whatever it is")), Exit::JournalFailed);
+    }
+}

@@ -13,7 +13,7 @@ pub fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
     let mut options = options.clone();
     no_follow(&mut options);
     let file = options.open(path).map_err(explain_link)?;
-    one_regular_file(&file.metadata()?).map_err(io::Error::other)?;
+    one_regular_file(&file.metadata()?).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
     Ok(file)
 }
 
@@ -66,7 +66,7 @@ mod system {
     /// The error for a link, in words.
     pub(super) fn explain_link(error: io::Error) -> io::Error {
         if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) {
-            io::Error::new(error.kind(), "a symbolic link, which is not followed here")
+            io::Error::new(io::ErrorKind::InvalidData, "a symbolic link, which is not followed here")
         } else {
             error
         }

@@ -68,7 +68,7 @@ impl Amendment {
     /// Stores it, durably, now that a person has accepted it, and gives the record that makes it hold.
     pub fn accept(&self, dir: &RunDir, by: Person) -> anyhow::Result<(Event, Arc<Plan>)> {
         let text = serde_json::to_vec(&self.stored)?;
-        let stored = dir.amendments().store("amendment", &text).map_err(|error| io_failure(dir, &error))?;
+        let stored = dir.amendments().store("amendment", &text).map_err(|error| Failure::io(dir.path().display(), &error).hint("nothing was changed; the run goes on with its own plan"))?;
         let event = Event::PlanAmended {
             plan: self.plan.sha256.clone(),
             whole: self.plan.whole.clone(),
@@ -121,16 +121,10 @@ fn said(identity: &Identity) -> String {
     identity.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
 }
 
-fn io_failure(dir: &RunDir, error: &std::io::Error) -> Failure {
-    let exit = if crate::journal::no_space(error) { Exit::NoSpace } else { Exit::JournalFailed };
-    Failure::new(exit, format!("the amendment cannot be stored in {}: {error}", dir.path().display()))
-        .hint("nothing was changed; the run goes on with its own plan")
-}
-
 /// The plan of a `PlanAmended` record.
 pub fn stored(dir: &RunDir, stored: &EvidenceRef, connectors: &Connectors) -> anyhow::Result<Plan> {
     let bytes = dir.amendments().load(stored).map_err(|error| {
-        Failure::new(Exit::Damaged, format!("{}: a stored amendment: {error}", dir.path().display()))
+        Failure::io(format!("{}: a stored amendment", dir.path().display()), &error)
             .hint("`relevo salvage` goes on from what is certain")
     })?;
     of_text(dir, &bytes, connectors)
@@ -140,7 +134,7 @@ pub fn stored(dir: &RunDir, stored: &EvidenceRef, connectors: &Connectors) -> an
 pub fn stored_by_text(dir: &RunDir, sha256: &str, connectors: &Connectors) -> anyhow::Result<Plan> {
     let path = dir.path().join(format!("plan.amended-{}.json", sha256.get(..16).unwrap_or(sha256)));
     let damaged = |what: String| Failure::new(Exit::Damaged, format!("{}: {what}", path.display()));
-    let bytes = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;
+    let bytes = std::fs::read(&path).map_err(|error| Failure::io(path.display(), &error))?;
     let plan = of_text(dir, &bytes, connectors)?;
     if plan.sha256 != sha256 {
         return Err(damaged("is not the plan that the journal names".to_owned()).into());

@@ -224,7 +224,11 @@ impl RunsArgs {
         self.say_where();
         let id = match run {
             Some(id) => id.to_owned(),
-            None => match RunDir::list(&self.runs).map_err(anyhow::Error::from)?.into_iter().rfind(fits) {
+            None => match RunDir::list(&self.runs)
+                .map_err(|error| Failure::io(self.place().display(), &error))?
+                .into_iter()
+                .rfind(fits)
+            {
                 Some(listed) => listed.id,
                 None => {
                     let message = format!("there are no runs in {}", self.place().display());

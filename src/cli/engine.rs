@@ -9,7 +9,7 @@ use super::common::{self, Format};
 use super::prompt::{self, Conversation, Reply};
 use super::screen::{self, Screen, Shown};
 use crate::connector::{Connectors, Trial};
-use crate::error::Exit;
+use crate::error::{Exit, Failure};
 use crate::journal::{FileJournal, Inbox, RunDir};
 use crate::plan::Plan;
 use crate::run::calls::Desk;
@@ -103,7 +103,7 @@ fn driver(
         requests,
         letters,
     });
-    driver.open_with(session.opening, session.amended).map_err(anyhow::Error::msg)?;
+    driver.open_with(session.opening, session.amended).map_err(Failure::from)?;
     Ok(driver)
 }
 
@@ -114,7 +114,7 @@ pub fn record_only(session: Session, orders: &[Order], from: &Sender) -> anyhow:
     let quiet: Box<dyn Display> = Box::new(crate::view::display::Quiet::new(std::io::sink()));
     let screen = Screen::new(Arc::new(Mutex::new(quiet)), None, page);
     let mut driver = driver(session, Box::new(Later { wait: false }), screen, requests)?;
-    orders.iter().map(|order| driver.obey_only(order, from).map_err(anyhow::Error::msg)).collect()
+    orders.iter().map(|order| Ok(driver.obey_only(order, from).map_err(Failure::from)?)).collect()
 }
 
 /// Runs a session to its end, or to where it waits for a person who is not there.

@@ -206,18 +206,19 @@ enum Reply {
 /// Leaves an order with the holder and waits for its answer.
 fn ask_holder(dir: &RunDir, order: &Order) -> anyhow::Result<Reply> {
     let path = dir.path();
-    let id = inbox::post(path, order, None, common::now())?;
+    let failed = |error| Failure::io(path.join(inbox::NAME).display(), &error);
+    let id = inbox::post(path, order, None, common::now()).map_err(failed)?;
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
-        if let Some(answer) = inbox::await_answer(path, &id, LISTEN)? {
+        if let Some(answer) = inbox::await_answer(path, &id, LISTEN).map_err(failed)? {
             return Ok(Reply::Answered(answer));
         }
         // A run that just ended or stopped at a question has nobody any more who looks into its inbox.
         if let Ok(lock) = dir.lock(&Holder::current(), "order", common::now()) {
-            if let Some(answer) = inbox::answer_to(path, &id)? {
+            if let Some(answer) = inbox::answer_to(path, &id).map_err(failed)? {
                 return Ok(Reply::Answered(answer));
             }
-            inbox::withdraw(path, &id)?;
+            inbox::withdraw(path, &id).map_err(failed)?;
             return Ok(Reply::Gone(lock));
         }
     }

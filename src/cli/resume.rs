@@ -76,8 +76,7 @@ impl Taken {
     /// Records who holds the run now, durably: before that no look, no effect and no decision of this process counts.
     pub fn announce(&mut self) -> anyhow::Result<()> {
         let failed = |error: JournalError| {
-            let exit = if matches!(error, JournalError::NoSpace(_)) { Exit::NoSpace } else { Exit::JournalFailed };
-            Failure::new(exit, error.to_string()).hint("nothing was started; make room or mend the disk, and try again")
+            Failure::new(error.exit(), error.to_string()).hint("nothing was started; make room or mend the disk, and try again")
         };
         for event in std::mem::take(&mut self.announcements) {
             let record = self.journal.append(common::now(), None, &event).map_err(failed)?;

@@ -59,7 +59,7 @@ pub fn status(args: &Args) -> Result {
 }
 
 fn list(args: &Args) -> Result {
-    let runs = RunDir::list(&args.runs.runs).unwrap_or_default();
+    let runs = RunDir::list(&args.runs.runs).map_err(|error| Failure::io(args.runs.place().display(), &error))?;
     if args.format == Format::Json {
         let rows: Vec<_> =
             runs.iter().map(|run| serde_json::json!({ "run": run.id, "started": run.started, "mode": run.mode })).collect();

@@ -2,7 +2,7 @@
 
 use super::common::{self, Format, RunsArgs};
 use super::messages::Result;
-use crate::error::Exit;
+use crate::error::{Exit, Failure};
 use crate::journal;
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub struct Args {
 
 pub fn verify(args: &Args) -> Result {
     let dir = args.runs.open(args.run.as_deref())?;
-    let report = journal::verify(dir.path())?;
+    let report = journal::verify(dir.path()).map_err(|error| Failure::io(dir.path().display(), &error))?;
     if args.format == Format::Json {
         common::print_json(&serde_json::to_value(&report)?);
     } else {

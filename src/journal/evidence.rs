@@ -40,7 +40,7 @@ impl EvidenceStore {
     /// It is missing, cannot be read, or was changed.
     pub fn load(&self, reference: &EvidenceRef) -> io::Result<Vec<u8>> {
         if !reference.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) || reference.sha256.len() != 64 {
-            return Err(io::Error::other("the name of the evidence is not a SHA-256"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the name of the evidence is not a SHA-256"));
         }
         let path = self.dir.join(&reference.sha256);
         let mut file = os::open_regular(&path, false)?;

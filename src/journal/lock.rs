@@ -60,7 +60,7 @@ impl From<LockError> for Failure {
         match &error {
             LockError::Held(_) => Failure::new(Exit::Held, error.to_string())
                 .hint("`relevo status` shows what it does; `relevo decide`, `pause` and `abort` reach it from here"),
-            LockError::Io { .. } => Failure::new(Exit::Damaged, error.to_string()),
+            LockError::Io { source, .. } => Failure::new(Exit::of_io(source), error.to_string()),
         }
     }
 }

@@ -28,7 +28,7 @@ pub use file::FileJournal;
 pub use holder::{Refusal, holder_alive, judge_holder};
 pub use inbox::{Answer, Inbox, Taken};
 pub use lock::{HeldBy, Lock, LockError};
-pub use os::{ignore_file_size_signal, no_space};
+pub use os::ignore_file_size_signal;
 pub use read::{Reader, read_up_to_head};
 pub use recover::{Damage, OpenError, Opened, Torn, open_for_writing};
 pub use run_dir::{Created, DirError, Listed, NewRun, RunDir, Sharing};

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::regular;
 pub use crate::regular::{one_regular_file, read_at_most};
+use crate::error::Exit;
 
 /// Free space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +79,7 @@ pub fn random() -> u64 {
 
 /// True for the errors that mean that no space is left: on the disk, in the quota, or below the process's limit.
 pub fn no_space(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    Exit::of_io(error) == Exit::NoSpace
 }
 
 #[cfg(unix)]

@@ -122,7 +122,8 @@ impl From<OpenError> for Failure {
                 let failure = Failure::new(Exit::Damaged, message);
                 damage.certain().into_iter().fold(failure, Failure::detail).hint("`relevo verify` reads it line by line")
             }
-            OpenError::OtherRun { .. } | OpenError::Io { .. } => Failure::new(Exit::Damaged, message),
+            OpenError::OtherRun { .. } => Failure::new(Exit::Damaged, message),
+            OpenError::Io { source, .. } => Failure::new(Exit::of_io(&source), message),
             OpenError::OtherSemantics { .. } => {
                 Failure::new(Exit::Damaged, message).hint("go on with the version of relevo that started the run")
             }

@@ -117,8 +117,7 @@ impl From<DirError> for Failure {
             }
             DirError::NoSpace { .. } => Failure::new(Exit::NoSpace, message),
             DirError::Changed { .. } => Failure::new(Exit::Damaged, message),
-            DirError::Io { source, .. } if os::no_space(&source) => Failure::new(Exit::NoSpace, message),
-            DirError::Io { .. } => Failure::new(Exit::JournalFailed, message),
+            DirError::Io { source, .. } => Failure::new(Exit::of_io(&source), message),
         }
     }
 }
@@ -322,8 +321,11 @@ impl RunDir {
         }
         let root = std::path::absolute(runs_root).map_err(DirError::io(runs_root))?;
         let path = root.join(id);
-        let Ok(meta) = path.symlink_metadata() else {
-            return Err(DirError::NotFound { id: id.to_owned(), root });
+        let meta = match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(DirError::NotFound { id: id.to_owned(), root });
+            }
+            meta => meta.map_err(DirError::io(&path))?,
         };
         let distrust = |path: &Path, why: &str| DirError::Unsafe { path: path.to_owned(), why: why.to_owned() };
         if !meta.is_dir() {
@@ -338,8 +340,11 @@ impl RunDir {
         }
         for name in [read::NAME, head::NAME, lock::NAME, PLAN, RESOLVED] {
             let path = path.join(name);
-            // A missing file is for those to report who need it.
-            let Ok(meta) = path.symlink_metadata() else { continue };
+            let meta = match path.symlink_metadata() {
+                // A missing file is for those to report who need it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                meta => meta.map_err(DirError::io(&path))?,
+            };
             os::one_regular_file(&meta).map_err(|why| distrust(&path, why))?;
             if let Some(why) = os::not_private(&meta, shared) {
                 return Err(distrust(&path, &why));
@@ -374,7 +379,10 @@ impl RunDir {
             let entry = entry?;
             let name = entry.file_name();
             let Some(id) = name.to_str().filter(|id| is_id(id)) else { continue };
-            if entry.file_type()?.is_dir() && entry.path().join(RESOLVED).symlink_metadata().is_ok() {
+            // What cannot be looked at is there all the same.
+            let resolved = entry.path().join(RESOLVED).symlink_metadata();
+            let complete = resolved.err().is_none_or(|error| error.kind() != io::ErrorKind::NotFound);
+            if entry.file_type()?.is_dir() && complete {
                 let first = first_record(&entry.path());
                 let mode = first.as_ref().and_then(|record| match &record.event {
                     Event::RunStarted { mode, .. } => Some(*mode),

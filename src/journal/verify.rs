@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::head::{self, Slots};
 use super::read::{Frames, NAME, Next};
 use super::recover::{may_be_torn, name_of};
-use super::run_dir::RunDir;
+use super::run_dir::{DirError, RunDir};
 use super::{evidence, os};
+use crate::error::Exit;
 use crate::run::event::{Event, EvidenceRef, Record};
 
 /// Something that does not fit.
@@ -207,12 +208,22 @@ fn stored(dir: &Path, report: &mut VerifyReport, named: &BTreeSet<EvidenceRef>) 
     }
     let run_dir = RunDir::untrusted(dir);
     for error in [run_dir.sources().err(), run_dir.resolved().err()].into_iter().flatten() {
+        // What cannot be read is not known to be damaged.
+        let error = match error {
+            DirError::Io { source, path } if Exit::of_io(&source) != Exit::Damaged => {
+                return Err(io::Error::new(source.kind(), format!("{}: {source}", path.display())));
+            }
+            error => error,
+        };
         report.findings.push(general(dir, error.to_string()));
     }
     let store = run_dir.evidence();
     for reference in named {
         if let Err(error) = store.load(reference) {
             let path = dir.join(evidence::NAME).join(&reference.sha256);
+            if Exit::of_io(&error) != Exit::Damaged {
+                return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+            }
             report.findings.push(general(&path, format!("evidence ({}): {error}", reference.kind)));
         }
     }

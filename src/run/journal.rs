@@ -1,6 +1,7 @@
 //! What the driver needs of a journal. The file one lives in `crate::journal`; the simulator brings its own.
 
 use super::event::{Event, Record};
+use crate::error::Exit;
 use crate::time::Timestamp;
 
 /// Why a record could not be made durable. After this nothing is appended by this process again.
@@ -15,6 +16,17 @@ pub enum JournalError {
     /// Somebody else wrote to the file or replaced it.
     #[error("the journal was changed by somebody else: {0}")]
     Disturbed(String),
+}
+
+impl JournalError {
+    /// The exit code of a process that had to stop because of it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            JournalError::NoSpace(_) => Exit::NoSpace,
+            JournalError::Failed(_) | JournalError::Disturbed(_) => Exit::JournalFailed,
+        }
+    }
 }
 
 /// An append-only list of records.

@@ -9,7 +9,7 @@ use relevo::error::Exit;
 use relevo::plan::{Plan, StepIx, Work};
 use relevo::run::calls::Desk;
 use relevo::run::connector::Connector;
-use relevo::run::driver::{Driver, End, Parts};
+use relevo::run::driver::{self, Driver, End, Parts};
 use relevo::run::event::{Choices, Ending, Event, Holder, Mode, Record, SEMANTICS};
 use relevo::run::letters::{NoLetters, Sender};
 use relevo::run::people::{Later, People, WouldBeAsked};
@@ -265,7 +265,7 @@ fn open(
     sabotage: Option<Sabotage>,
     (records, extra): (&[Record], Vec<Event>),
     choices: &Choices,
-) -> Result<(), String> {
+) -> Result<(), driver::Trouble> {
     let lock = Event::LockTaken { holder: holder(), take_over: false };
     if records.is_empty() {
         let mut first = started(choices, Mode::Execute);

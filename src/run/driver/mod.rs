@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::error::Exit;
+use crate::error::{Exit, Failure};
 use crate::plan::{Condition, Plan, StepId, StepIx};
 use crate::run::attempt::{self, Answer, Ask};
 use crate::run::calls::Desk;
@@ -144,11 +144,30 @@ enum Launch {
 
 /// Why the loop cannot go on.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub enum Trouble {
+    /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The driver made a record that cannot follow from those before it.
     #[error("a record of our own cannot be: {0}; this is a defect of relevo, please report it")]
     Illegal(#[from] Illegal),
+}
+
+impl Trouble {
+    /// The exit code of a process that had to stop because of it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Trouble::Journal(error) => error.exit(),
+            Trouble::Illegal(_) => Exit::JournalFailed,
+        }
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Failure::new(trouble.exit(), trouble.to_string())
+    }
 }
 
 /// The loop and what it holds.
@@ -206,10 +225,10 @@ impl Driver {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub fn open_with(&mut self, events: Vec<Event>, amended: Option<Arc<Plan>>) -> Result<(), String> {
+    pub fn open_with(&mut self, events: Vec<Event>, amended: Option<Arc<Plan>>) -> Result<(), Trouble> {
         for event in events {
             let amends = matches!(event, Event::PlanAmended { .. });
-            self.record(event).map_err(|trouble| trouble.to_string())?;
+            self.record(event)?;
             if let (true, Some(plan)) = (amends, &amended) {
                 let by = self.fresh.last().and_then(|record| match &record.event {
                     Event::PlanAmended { by, .. } => Some(by.clone()),
@@ -218,22 +237,22 @@ impl Driver {
                 self.parts.scheduler.rebind(Arc::clone(plan), by.as_ref());
             }
         }
-        self.commit().map_err(|trouble| trouble.to_string())?;
-        self.publish().map_err(|trouble| trouble.to_string())
+        self.commit()?;
+        self.publish()
     }
 
     /// Records one order without starting anything: for a run that no process holds.
     ///
     /// # Errors
     /// The journal cannot be written. The inner error is a refusal, which leaves no record.
-    pub fn obey_only(&mut self, order: &Order, from: &Sender) -> Result<Result<Receipt, String>, String> {
-        self.take_letters().map_err(|trouble| trouble.to_string())?;
-        let result = self.obey(order, from, None).map_err(|trouble| trouble.to_string())?;
+    pub fn obey_only(&mut self, order: &Order, from: &Sender) -> Result<Result<Receipt, String>, Trouble> {
+        self.take_letters()?;
+        let result = self.obey(order, from, None)?;
         if result.is_ok() {
-            self.follow(order).map_err(|trouble| trouble.to_string())?;
+            self.follow(order)?;
         }
-        self.commit().map_err(|trouble| trouble.to_string())?;
-        self.publish().map_err(|trouble| trouble.to_string())?;
+        self.commit()?;
+        self.publish()?;
         Ok(result)
     }
 
@@ -264,11 +283,7 @@ impl Driver {
             Ok(exit) => self.end(exit, None, Vec::new()),
             Err(trouble) => {
                 let unrecorded = self.drain_unrecorded().await;
-                let exit = match &trouble {
-                    Trouble::Journal(JournalError::NoSpace(_)) => Exit::NoSpace,
-                    Trouble::Journal(_) | Trouble::Illegal(_) => Exit::JournalFailed,
-                };
-                self.end(exit, Some(trouble.to_string()), unrecorded)
+                self.end(trouble.exit(), Some(trouble.to_string()), unrecorded)
             }
         }
     }
