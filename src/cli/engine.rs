@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::common::{self, Format};
 use super::prompt::{self, Conversation, Reply};
 use super::screen::{self, Screen, Shown};
+use super::watch::{self, Heard, Watched};
 use crate::connector::{Connectors, Trial};
 use crate::error::{Exit, Failure};
 use crate::journal::{FileJournal, Inbox, RunDir};
@@ -23,6 +24,7 @@ use crate::run::rehearsal::Described;
 use crate::run::scheduler::Scheduler;
 use crate::time::SystemClock;
 use crate::view::display::Display;
+use crate::view::page::Page;
 
 /// How a run is shown and who answers.
 #[derive(Debug, Clone, clap::Args)]
@@ -91,12 +93,13 @@ fn driver(
         if session.rehearsal { Box::new(NoLetters) } else { Box::new(Inbox::new(session.dir.path())) };
     let run: Arc<str> = Arc::from(session.dir.id());
     let folder: Arc<std::path::Path> = Arc::from(session.scheduler.state().plan.folder.as_path());
+    let disk = session.journal.disk();
     let mut driver = Driver::new(Parts {
         scheduler: session.scheduler,
         journal: Box::new(session.journal),
         registry: session.registry,
         desk: Desk { run, folder, scratch: session.dir.output(), evidence: session.dir.evidence().dir().to_owned() },
-        evidence: Arc::new(session.dir.evidence()),
+        evidence: Arc::new(session.dir.evidence().watched(disk)),
         clock: Arc::new(SystemClock::default()),
         people,
         observer: Box::new(screen),
@@ -112,22 +115,37 @@ pub fn record_only(session: Session, orders: &[Order], from: &Sender) -> anyhow:
     let (_, requests) = mpsc::channel(1);
     let page = screen::page();
     let quiet: Box<dyn Display> = Box::new(crate::view::display::Quiet::new(std::io::sink()));
-    let screen = Screen::new(Arc::new(Mutex::new(quiet)), None, page);
+    let screen = Screen::new(Arc::new(Mutex::new(quiet)), None, page, Heard::default());
     let mut driver = driver(session, Box::new(Later { wait: false }), screen, requests)?;
     orders.iter().map(|order| Ok(driver.obey_only(order, from).map_err(Failure::from)?)).collect()
 }
 
 /// Runs a session to its end, or to where it waits for a person who is not there.
 pub fn drive(session: Session, show: &ShowArgs) -> anyhow::Result<Exit> {
-    // One thread: a hand-over between threads costs more than everything that the loop does for a step.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = runtime.block_on(drive_async(session, show));
-    // Children of attempts that were given up outlive this process.
-    runtime.shutdown_background();
-    exit
+    let (sender, requests) = mpsc::channel(64);
+    let page = screen::page();
+    let display = Arc::new(Mutex::new(screen::display(show.format, &page)));
+    let heard = Heard::default();
+    let watched =
+        Watched { requests: sender.clone(), heard: heard.clone(), disk: session.journal.disk(), display: Arc::clone(&display) };
+    watch::beside(watched, move || {
+        // One thread: a hand-over between threads costs more than everything that the loop does for a step.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let exit = runtime.block_on(drive_async(session, show, (sender, requests), display, page, heard));
+        // Children of attempts that were given up outlive this process.
+        runtime.shutdown_background();
+        exit
+    })?
 }
 
-async fn drive_async(session: Session, show: &ShowArgs) -> anyhow::Result<Exit> {
+async fn drive_async(
+    session: Session,
+    show: &ShowArgs,
+    (sender, requests): (mpsc::Sender<Request>, mpsc::Receiver<Request>),
+    display: Arc<Mutex<Box<dyn Display>>>,
+    page: Page,
+    heard: Heard,
+) -> anyhow::Result<Exit> {
     let at_terminal = show.format == Format::Text && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let wait = show.wait || at_terminal;
     let people: Box<dyn People> = if session.rehearsal {
@@ -137,16 +155,12 @@ async fn drive_async(session: Session, show: &ShowArgs) -> anyhow::Result<Exit> 
     } else {
         Box::new(Later { wait })
     };
-    let page = screen::page();
-    let display = Arc::new(Mutex::new(screen::display(show.format, &page)));
     let shown: Option<Shown> = (at_terminal && !session.rehearsal).then(Shown::default);
-    let (sender, requests) = mpsc::channel(64);
     let run_dir = session.dir.path().to_owned();
     let run = session.dir.id().to_owned();
-    let screen = Screen::new(Arc::clone(&display), shown.clone(), page.clone());
+    let screen = Screen::new(Arc::clone(&display), shown.clone(), page.clone(), heard);
     let driver = driver(session, people, screen, requests)?;
 
-    tokio::spawn(signals(sender.clone()));
     if let Some(shown) = shown {
         tokio::spawn(terminal(shown, Arc::clone(&display), sender.clone()));
     }
@@ -167,73 +181,6 @@ fn tell_trouble(end: &End) {
             eprintln!("  {line}");
         }
         eprintln!("hint: nothing more was started; make room or mend the disk, then `resume`: it looks before it does anything");
-    }
-}
-
-/// The first signal drains, the second abandons, the third ends the process at once, which is as safe as `kill -9`.
-async fn signals(sender: mpsc::Sender<Request>) {
-    let mut count = 0;
-    let mut signals = match Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::warn!(%error, "signals end the process at once, as `kill -9` does");
-            return;
-        }
-    };
-    loop {
-        let (request, code) = signals.next().await;
-        count += 1;
-        if count >= 3 || sender.send(request).await.is_err() {
-            std::process::exit(code);
-        }
-    }
-}
-
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> (Request, i32) {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return (Request::Interrupt, 130),
-                _ = self.terminate.recv() => return (Request::Terminate, 143),
-                // A dropped connection does not end a migration.
-                _ = self.hangup.recv() => tracing::warn!("the terminal hung up; the run goes on"),
-            }
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    #[expect(clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
-    fn new() -> std::io::Result<Self> {
-        Ok(Signals)
-    }
-
-    async fn next(&mut self) -> (Request, i32) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        (Request::Interrupt, 130)
     }
 }
 

@@ -44,6 +44,7 @@ mod schema;
 mod screen;
 mod status;
 mod verify;
+mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 

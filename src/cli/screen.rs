@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::common::Format;
 use super::messages;
+use super::watch::Heard;
 use crate::run::driver::Observer;
 use crate::run::event::Record;
 use crate::run::questions::{Question, questions};
@@ -55,13 +56,14 @@ pub struct Screen {
     page: Page,
     /// Records came in since the display was last given a board.
     stale: bool,
+    heard: Heard,
 }
 
 impl Screen {
-    /// `shown` is given where a person sits at the terminal.
+    /// `shown` is given where a person sits at the terminal; `heard` counts the signals that the run takes up.
     #[must_use]
-    pub fn new(display: Arc<Mutex<Box<dyn Display>>>, shown: Option<Shown>, page: Page) -> Self {
-        Screen { display, shown, page, stale: false }
+    pub fn new(display: Arc<Mutex<Box<dyn Display>>>, shown: Option<Shown>, page: Page, heard: Heard) -> Self {
+        Screen { display, shown, page, stale: false, heard }
     }
 
     fn refresh(&mut self, state: &RunState) {
@@ -93,6 +95,10 @@ impl Observer for Screen {
 
     fn say(&mut self, line: &str) {
         self.display.lock().unwrap_or_else(PoisonError::into_inner).say(line);
+    }
+
+    fn heard_signal(&mut self) {
+        self.heard.one_more();
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::DiskWait;
 use super::{chain, os};
 use crate::run::connector::Evidence;
 use crate::run::event::EvidenceRef;
@@ -16,11 +17,18 @@ pub const NAME: &str = "evidence";
 pub struct EvidenceStore {
     dir: PathBuf,
     shared: bool,
+    disk: DiskWait,
 }
 
 impl EvidenceStore {
     pub(super) fn of(run_dir: &Path, shared: bool) -> Self {
-        EvidenceStore { dir: run_dir.join(NAME), shared }
+        EvidenceStore { dir: run_dir.join(NAME), shared, disk: DiskWait::default() }
+    }
+
+    /// The same, telling `disk` when it waits.
+    #[must_use]
+    pub fn watched(self, disk: DiskWait) -> Self {
+        EvidenceStore { disk, ..self }
     }
 
     /// The same in another folder.
@@ -54,6 +62,7 @@ impl EvidenceStore {
 
 impl Evidence for EvidenceStore {
     fn store(&self, kind: &str, bytes: &[u8]) -> io::Result<EvidenceRef> {
+        let _waiting = self.disk.begin();
         let hash = chain::hash(bytes);
         let sha256 = chain::text(&hash).to_owned();
         let reference = EvidenceRef { sha256, bytes: bytes.len() as u64, kind: kind.to_owned() };

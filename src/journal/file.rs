@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::chain::Chain;
+use super::disk::DiskWait;
 use super::frame::MAX_BATCH;
 use super::head::{Head, Mark};
 use super::lock::Lock;
@@ -39,6 +40,7 @@ pub struct FileJournal {
     synced: u64,
     /// The last record of the durable watermark.
     published: u64,
+    disk: DiskWait,
     poison: Option<JournalError>,
 }
 
@@ -84,6 +86,7 @@ impl FileJournal {
             chain,
             buffer: Vec::with_capacity(16 << 10),
             end,
+            disk: DiskWait::default(),
             poison: None,
         })
     }
@@ -110,6 +113,12 @@ impl FileJournal {
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.chain.seq
+    }
+
+    /// Tells from outside whether this journal waits for its disk.
+    #[must_use]
+    pub fn disk(&self) -> DiskWait {
+        self.disk.clone()
     }
 
     /// Whether the files are still the ones that this process left.
@@ -171,6 +180,8 @@ impl FileJournal {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        let disk = self.disk.clone();
+        let _waiting = disk.begin();
         self.check_undisturbed()?;
         if let Err(error) = self.write() {
             if os::no_space(&error) {
@@ -225,6 +236,8 @@ impl Journal for FileJournal {
         if self.published == self.synced {
             return Ok(());
         }
+        let disk = self.disk.clone();
+        let _waiting = disk.begin();
         self.head.publish(&Mark::of(&self.chain)).map_err(|error| self.poisoned(sorted(&error, "publish the watermark")))?;
         self.published = self.synced;
         Ok(())

@@ -10,6 +10,7 @@
 //! it keeps them in order, whole, and of one run.
 
 pub mod chain;
+pub mod disk;
 pub mod evidence;
 pub mod file;
 pub mod frame;
@@ -23,6 +24,7 @@ pub mod recover;
 pub mod run_dir;
 pub mod verify;
 
+pub use disk::DiskWait;
 pub use evidence::EvidenceStore;
 pub use file::FileJournal;
 pub use holder::{Refusal, holder_alive, judge_holder};

@@ -187,6 +187,11 @@ impl Desk {
         self.working(self.command(arguments))
     }
 
+    /// Starts any program in this folder and environment.
+    pub fn start_program(&self, program: &str, arguments: &[&str]) -> Working {
+        self.working(self.program(program, arguments))
+    }
+
     /// Starts any command.
     pub fn working(&self, mut command: Command) -> Working {
         // Files, not pipes: a full pipe would hold the program up, and a file can be read at any time.

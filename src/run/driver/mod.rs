@@ -65,6 +65,8 @@ pub trait Observer: Send {
     fn idle(&mut self, state: &RunState) -> Option<Duration>;
     /// A line for people that is no record.
     fn say(&mut self, line: &str);
+    /// A signal was taken up; what follows from it is said next.
+    fn heard_signal(&mut self) {}
 }
 
 /// What comes in from people.

@@ -30,6 +30,7 @@ impl Driver {
 
     /// The first signal drains, the second abandons what is in flight. A third never arrives here: the process is gone.
     pub(super) fn interrupt(&mut self, exit: Exit) -> Result<(), Trouble> {
+        self.parts.observer.heard_signal();
         let in_flight: Vec<String> = self.hand.steps.iter().map(|ix| self.id(*ix).to_string()).collect();
         if self.signal.is_none() {
             self.signal = Some(exit);
