@@ -121,6 +121,21 @@ fn said(identity: &Identity) -> String {
     identity.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
 }
 
+/// The file in the run directory that holds the amendment of a `PlanAmended` record.
+#[must_use]
+pub fn file_of(event: &Event) -> Option<String> {
+    match event {
+        Event::PlanAmended { stored: Some(stored), .. } => Some(format!("sources/{}", stored.sha256)),
+        Event::PlanAmended { plan, .. } => Some(named_by_text(plan)),
+        _ => None,
+    }
+}
+
+/// How an older version named the file of an amendment.
+fn named_by_text(sha256: &str) -> String {
+    format!("plan.amended-{}.json", sha256.get(..16).unwrap_or(sha256))
+}
+
 /// The plan of a `PlanAmended` record.
 pub fn stored(dir: &RunDir, stored: &EvidenceRef, connectors: &Connectors) -> anyhow::Result<Plan> {
     let bytes = dir.amendments().load(stored).map_err(|error| {
@@ -132,7 +147,7 @@ pub fn stored(dir: &RunDir, stored: &EvidenceRef, connectors: &Connectors) -> an
 
 /// The same for a record of an older version, which names the plan's text alone.
 pub fn stored_by_text(dir: &RunDir, sha256: &str, connectors: &Connectors) -> anyhow::Result<Plan> {
-    let path = dir.path().join(format!("plan.amended-{}.json", sha256.get(..16).unwrap_or(sha256)));
+    let path = dir.path().join(named_by_text(sha256));
     let damaged = |what: String| Failure::new(Exit::Damaged, format!("{}: {what}", path.display()));
     let bytes = std::fs::read(&path).map_err(|error| Failure::io(path.display(), &error))?;
     let plan = of_text(dir, &bytes, connectors)?;

@@ -40,6 +40,7 @@ mod resume;
 mod rollback;
 mod run;
 mod runbook;
+mod salvage;
 mod schema;
 mod screen;
 mod status;
@@ -97,6 +98,8 @@ enum Verb {
     Report(report::Args),
     /// Check a run's journal, frame by frame
     Verify(verify::Args),
+    /// Go on from what is intact of a run whose journal is damaged, in a new run
+    Salvage(salvage::Args),
     /// Start, end and use the lab: a stand-in for the targets on this machine
     #[cfg(feature = "lab")]
     Lab(lab::Args),
@@ -141,6 +144,7 @@ pub fn main() -> std::process::ExitCode {
         Verb::Rollback(args) => rollback::rollback(&args),
         Verb::Report(args) => report::report(&args),
         Verb::Verify(args) => verify::verify(&args),
+        Verb::Salvage(args) => salvage::salvage(&args),
         #[cfg(feature = "lab")]
         Verb::Lab(args) => lab::lab(&args),
         Verb::Graph(args) => graph::graph(&args),

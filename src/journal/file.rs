@@ -46,12 +46,13 @@ pub struct FileJournal {
 
 impl FileJournal {
     /// Makes the journal of a new run with its first records, and the watermark after them; all synced except the
-    /// directory.
+    /// directory. Records of the `past` keep their times and epochs, and the first ones come after them.
     pub(super) fn create(
         dir: &Path,
         shared: bool,
         lock: Lock,
         at: Timestamp,
+        past: &[Record],
         first: &[Event],
     ) -> io::Result<(Self, Vec<Record>)> {
         let path = dir.join(NAME);
@@ -59,14 +60,17 @@ impl FileJournal {
         let file = os::open_append(&path)?;
         let mut chain = Chain::start();
         let mut buffer = Vec::new();
-        let records: Result<Vec<Record>, _> = first.iter().map(|event| chain.extend(1, at, None, event, &mut buffer)).collect();
+        let epoch = past.last().map_or(0, |record| record.epoch) + 1;
+        let past = past.iter().map(|record| (record.epoch, record.at, record.letter.as_deref(), &record.event));
+        let all = past.chain(first.iter().map(|event| (epoch, at, None, event)));
+        let records: Result<Vec<Record>, _> = all.map(|(epoch, at, letter, event)| chain.extend(epoch, at, letter, event, &mut buffer)).collect();
         let records = records.map_err(io::Error::other)?;
         (&file).write_all(&buffer)?;
         file.sync_all()?;
         let head = Head::create(dir, shared, &Mark::of(&chain))?;
         let end = buffer.len() as u64;
         let mut journal = FileJournal::continued(path, file, head, lock, chain, end)?;
-        journal.epoch = 1;
+        journal.epoch = epoch;
         journal.published = journal.synced;
         Ok((journal, records))
     }

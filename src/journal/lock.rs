@@ -137,6 +137,25 @@ impl Lock {
     }
 }
 
+/// Keeps others from taking a run as long as the value lives, without writing anything, not even who does it. `None` if
+/// there is no lock file, and so nobody who holds it.
+///
+/// # Errors
+/// Somebody holds the run, or the file cannot be used.
+pub(super) fn hold_quietly(dir: &Path) -> Result<Option<File>, LockError> {
+    let path = dir.join(NAME);
+    let failed = |source| LockError::Io { path: path.clone(), source };
+    let file = match os::open_regular(&path, false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(failed)?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(LockError::Held(holder_of(dir).map(Box::new))),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
 /// What the last holder wrote into the lock file, whether or not it still holds it ([`super::holder_alive`] tells for
 /// this machine). `None` if there is nothing that can be read.
 #[must_use]

@@ -3,7 +3,7 @@
 //! ```text
 //! frame ── chain ──┬── file (append, sync, publish) ──┐
 //!   one line       │     watermark: head              ├── run_dir: the folder, its lock, evidence, inbox
-//!                  └── recover, read, verify ─────────┘
+//!                  └── recover, read, verify, salvage ┘
 //! ```
 //!
 //! Owns the format (`docs/journal.md`) and the rules about what survives a crash. Does not know what events mean:
@@ -22,6 +22,7 @@ mod os;
 pub mod read;
 pub mod recover;
 pub mod run_dir;
+pub mod salvage;
 pub mod verify;
 
 pub use disk::DiskWait;

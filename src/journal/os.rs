@@ -128,6 +128,12 @@ mod unix {
         fs::set_permissions(path, fs::Permissions::from_mode(0o2770))
     }
 
+    /// The group that a folder belongs to, by its name.
+    pub fn group_of(path: &Path) -> io::Result<Option<String>> {
+        let gid = Gid::from_raw(fs::metadata(path)?.gid());
+        Ok(Group::from_gid(gid)?.map(|group| group.name))
+    }
+
     /// Whether a folder says of itself that it is shared with a group.
     pub fn is_shared(meta: &Metadata) -> bool {
         meta.mode() & 0o2070 == 0o2070
@@ -231,6 +237,10 @@ mod windows {
 
     pub fn give_to_group(_path: &Path, _group: &str) -> io::Result<()> {
         Err(io::Error::other("on Windows, give the group access to the folder itself"))
+    }
+
+    pub fn group_of(_path: &Path) -> io::Result<Option<String>> {
+        Ok(None)
     }
 
     pub fn is_shared(_meta: &Metadata) -> bool {

@@ -120,7 +120,13 @@ impl From<OpenError> for Failure {
         match error {
             OpenError::Damaged(damage) => {
                 let failure = Failure::new(Exit::Damaged, message);
-                damage.certain().into_iter().fold(failure, Failure::detail).hint("`relevo verify` reads it line by line")
+                let failure = damage.certain().into_iter().fold(failure, Failure::detail);
+                let failure = failure.hint("`relevo verify` reads it line by line");
+                if damage.intact == 0 {
+                    failure
+                } else {
+                    failure.hint("`relevo salvage` goes on from what is intact, in a new run")
+                }
             }
             OpenError::OtherRun { .. } => Failure::new(Exit::Damaged, message),
             OpenError::Io { source, .. } => Failure::new(Exit::of_io(&source), message),
@@ -223,6 +229,14 @@ pub fn open_for_writing(
     let last_seq = scanned.chain.seq;
     let journal = FileJournal::continued(path.clone(), file, head, lock, scanned.chain, scanned.end).map_err(failed)?;
     Ok(Opened { journal, last_seq, torn, take_over, slot_lost: slots.bad() > 0 })
+}
+
+/// Whether a run's journal is sound, as [`open_for_writing`] would find it. Changes nothing, and asks nobody who holds it.
+pub(super) fn verdict(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(NAME);
+    let slots = head::read(dir).map_err(|e| OpenError::io(&dir.join(head::NAME), e))?;
+    let mut file = os::open_regular(&path, false).map_err(|e| OpenError::io(&path, e))?;
+    scan(dir, &path, &mut file, &slots, &mut drop).map(drop)
 }
 
 fn scan(dir: &Path, path: &Path, file: &mut File, slots: &Slots, each: &mut dyn FnMut(Record)) -> Result<Scanned, OpenError> {

@@ -97,7 +97,7 @@ pub enum DirError {
 }
 
 impl DirError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> DirError + use<> {
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> DirError + use<> {
         let path = path.to_owned();
         move |source| DirError::Io { path, source }
     }
@@ -235,6 +235,18 @@ impl RunDir {
     /// # Errors
     /// The place is not fit, the id is taken, or a file cannot be written.
     pub fn create(runs_root: &Path, new: &NewRun<'_>, sharing: &Sharing) -> Result<Created, DirError> {
+        RunDir::create_from(runs_root, new, sharing, &[], &mut |_| Ok(()))
+    }
+
+    /// [`RunDir::create`] with records of an earlier run before its own, and whatever `more` puts into the new folder. Then
+    /// the new holder is recorded before `new.first`, and not after it.
+    pub(super) fn create_from(
+        runs_root: &Path,
+        new: &NewRun<'_>,
+        sharing: &Sharing,
+        past: &[Record],
+        more: &mut dyn FnMut(&Path) -> Result<(), DirError>,
+    ) -> Result<Created, DirError> {
         if !is_id(new.id) {
             return Err(DirError::BadId(new.id.to_owned()));
         }
@@ -252,7 +264,7 @@ impl RunDir {
             fs::remove_dir_all(&draft).map_err(DirError::io(&draft))?;
         }
         let dir = RunDir { path: draft.clone(), id: new.id.to_owned(), shared: sharing.group.is_some() };
-        let made = dir.fill(new, sharing).and_then(|made| {
+        let made = dir.fill(new, sharing, past, more).and_then(|made| {
             fs::rename(&draft, &path).map_err(DirError::io(&path))?;
             // Its name may not outlive a power cut. The caller is told that there is no run, so nobody may find one.
             os::sync_dir(&root).inspect_err(|_| drop(fs::remove_dir_all(&path))).map_err(DirError::io(&path))?;
@@ -266,7 +278,13 @@ impl RunDir {
         Ok(Created { dir: RunDir { path, ..dir }, journal, records })
     }
 
-    fn fill(&self, new: &NewRun<'_>, sharing: &Sharing) -> Result<(FileJournal, Vec<Record>), DirError> {
+    fn fill(
+        &self,
+        new: &NewRun<'_>,
+        sharing: &Sharing,
+        past: &[Record],
+        more: &mut dyn FnMut(&Path) -> Result<(), DirError>,
+    ) -> Result<(FileJournal, Vec<Record>), DirError> {
         let folder = |name: &str| {
             let path = self.path.join(name);
             os::make_dir(&path, self.shared).map_err(DirError::io(&path)).map(|()| path)
@@ -303,10 +321,14 @@ impl RunDir {
         os::sync_dir(&inbox).map_err(DirError::io(&inbox))?;
         os::sync_dir(&sources).map_err(DirError::io(&sources))?;
 
+        more(&self.path)?;
+
         let lock = Lock::take(&self.path, self.shared, new.holder, new.what, new.at)?;
         let taken = Event::LockTaken { holder: new.holder.clone(), take_over: false };
-        let first: Vec<Event> = new.first.iter().cloned().chain([taken]).collect();
-        let made = FileJournal::create(&self.path, self.shared, lock, new.at, &first)
+        let first = new.first.iter().cloned();
+        let first: Vec<Event> =
+            if past.is_empty() { first.chain([taken]).collect() } else { std::iter::once(taken).chain(first).collect() };
+        let made = FileJournal::create(&self.path, self.shared, lock, new.at, past, &first)
             .and_then(|made| os::sync_dir(&self.path).map(|()| made));
         made.map_err(DirError::io(&self.path.join(read::NAME)))
     }

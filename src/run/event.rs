@@ -635,6 +635,19 @@ pub enum Event {
         /// SHA-256 of the bytes.
         sha256: String,
     },
+    /// Everything before this is the intact beginning of another run's damaged journal. What that run did afterwards is
+    /// not known here.
+    Salvaged {
+        /// The damaged run.
+        from: String,
+        /// How many of its records are intact, and stand before this one.
+        records: u64,
+        /// Up to which record it was durable for certain; `None` if that cannot be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watermark: Option<u64>,
+        /// Who salvaged it.
+        by: Person,
+    },
 }
 
 /// How far a rehearsal's word about a step can be trusted.
@@ -694,6 +707,7 @@ impl Event {
             Event::ClockJumped { .. } => "clock_jumped",
             Event::Suspended { .. } => "suspended",
             Event::TailTruncated { .. } => "tail_truncated",
+            Event::Salvaged { .. } => "salvaged",
         }
     }
 
@@ -737,7 +751,8 @@ impl Event {
             | Event::Noted { .. }
             | Event::ClockJumped { .. }
             | Event::Suspended { .. }
-            | Event::TailTruncated { .. } => None,
+            | Event::TailTruncated { .. }
+            | Event::Salvaged { .. } => None,
         }
     }
 }

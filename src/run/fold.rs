@@ -8,6 +8,7 @@ use super::event::{Decision, Event, Holding, How, Mode, Outcome, Outputs, Person
 use super::gates::{self, Governed};
 use super::index::step_ix;
 use super::letters::Answer;
+use super::salvaged::Origin;
 use super::state::{GateState, LastProbe, ManualState, Question, RunState, StepFacts, StepState};
 use crate::plan::{OnFailure, Plan, StepId, StepIx, Verdict, Work};
 
@@ -55,6 +56,7 @@ impl RunState {
             is_amended: false,
             notes: Vec::new(),
             overrides: Vec::new(),
+            origin: None,
             ready: super::ready::Ready::default(),
             open: BTreeSet::new(),
             excluded: BTreeSet::new(),
@@ -144,7 +146,10 @@ impl RunState {
                 self.stopped = None;
                 self.paused = None;
                 for ix in self.doubtful.clone() {
-                    self.facts[ix.at()].doubt_looks = 0;
+                    // What a salvage left in doubt is settled by no look.
+                    if !self.facts[ix.at()].salvaged {
+                        self.facts[ix.at()].doubt_looks = 0;
+                    }
                 }
                 for ix in self.failed.clone() {
                     if let StepState::Failed { on_failure, .. } = &mut self.steps[ix.at()] {
@@ -179,12 +184,18 @@ impl RunState {
                 self.hosts_off = record.epoch;
                 // What could not be told may be told now.
                 for ix in self.doubtful.clone() {
-                    self.facts[ix.at()].doubt_looks = 0;
+                    if !self.facts[ix.at()].salvaged {
+                        self.facts[ix.at()].doubt_looks = 0;
+                    }
                 }
             }
             (Event::ClockJumped { millis }, _) => self.shift_durations(*millis),
             (Event::PlanAmended { .. }, _) => self.is_amended = true,
             (Event::Suspended { .. } | Event::TailTruncated { .. } | Event::LetterRefused { .. }, _) => {}
+            (Event::Salvaged { from, records, watermark, by }, _) => {
+                let (run, records, watermark, by) = (from.clone(), *records, *watermark, by.clone());
+                self.salvaged(Origin { run, records, watermark, by }, at);
+            }
             (Event::Decided { step: None, decision, by, reason }, _) => match decision {
                 Decision::Stop => self.stopped = Some((by.clone(), reason.clone())),
                 other => return Err(format!("`{other:?}` decides nothing about a run")),
@@ -549,7 +560,8 @@ impl RunState {
             | Event::Noted { .. }
             | Event::ClockJumped { .. }
             | Event::Suspended { .. }
-            | Event::TailTruncated { .. } => unreachable!("an event about a step was matched above"),
+            | Event::TailTruncated { .. }
+            | Event::Salvaged { .. } => unreachable!("an event about a step was matched above"),
         }
         Ok(())
     }
@@ -558,6 +570,7 @@ impl RunState {
     fn decide(&mut self, ix: StepIx, decision: Decision, by: &Person, reason: &str, record: &Record) -> Result<(), String> {
         super::decide::allowed(self, ix, decision, record.at)?;
         self.facts[ix.at()].decided = Some((by.clone(), reason.to_owned()));
+        self.facts[ix.at()].salvaged = false;
         let text = format!("{} decided: {reason}", by.name);
         match decision {
             // Carried out by the scheduler from `decided` at once, as records of their own.

@@ -31,6 +31,7 @@ pub mod questions;
 mod ready;
 pub mod rebind;
 pub mod rehearsal;
+pub mod salvaged;
 pub mod scheduler;
 pub mod scope;
 pub mod state;

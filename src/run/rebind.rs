@@ -41,6 +41,7 @@ impl RunState {
         state.is_amended = old.is_amended;
         state.notes.clone_from(&old.notes);
         state.overrides.clone_from(&old.overrides);
+        state.origin.clone_from(&old.origin);
         for at in 0..state.steps.len() {
             let ix = step_ix(at);
             let Some(was) = old.plan.find(state.plan.step(ix).id.as_str()) else {

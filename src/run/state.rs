@@ -12,6 +12,7 @@ use super::event::{
 use super::gates::Governed;
 use super::letters::Answer;
 
+use super::salvaged::Origin;
 use crate::plan::{OnFailure, Plan, StepId, StepIx, Verdict};
 use crate::time::Timestamp;
 
@@ -221,6 +222,8 @@ pub struct StepFacts {
     pub described: Vec<String>,
     /// Conditions looked at last.
     pub conditions: Vec<ConditionSeen>,
+    /// In doubt because its records are lost: only a person's word says more.
+    pub salvaged: bool,
     /// Where the state came from: the latest decision by a person.
     pub decided: Option<(Person, String)>,
     /// The record that put the question which stands: an answer to another one does not count.
@@ -332,6 +335,8 @@ pub struct RunState {
     pub notes: Vec<(Timestamp, Person, String)>,
     /// Rules about who may decide that a holder went past: when, who, which rule, why.
     pub overrides: Vec<(Timestamp, Person, String, String)>,
+    /// The damaged run whose beginning this one goes on from.
+    pub origin: Option<Origin>,
     /// Actions that may be started: needs satisfied, `Pending` or `Backoff`. Stored for quick access.
     pub(super) ready: super::ready::Ready,
     /// Steps that have begun and are not ended, and gates, manual steps and checkpoints whose needs are satisfied.

@@ -23,6 +23,11 @@ pub fn resume(state: &RunState, changes: &[String], now: Timestamp, page: &Page)
         let ago = super::text::distance(last, now);
         block.field("last record", &format!("number {}, {} ({ago}){holder}", state.seq, full(last, &page.zone)));
     }
+    if let Some(origin) = &state.origin {
+        let (run, records) = (line(&origin.run), origin.records);
+        let damaged = format!("from {run}, whose journal is damaged after record {records}");
+        block.field("salvaged", &format!("by {} {damaged}; {}", origin.by.name, origin.lost()));
+    }
     stands(state, &mut block);
     looked_at(state, &mut block);
     wants_a_person(state, &mut block);

@@ -177,7 +177,7 @@ fn in_doubt(
     let facts = state.facts(ix);
     let mut block = Block::new(page, "in doubt", step, Tone::Bad);
     // A reason that names the attempt has said it.
-    if reason.starts_with(&format!("attempt {attempt} ")) {
+    if attempt == 0 || facts.salvaged || reason.starts_with(&format!("attempt {attempt} ")) {
         block.text(reason);
     } else {
         block.text(&format!("Attempt {attempt} may or may not have happened: {reason}"));
@@ -194,6 +194,8 @@ fn in_doubt(
                 unless_said(&probe.seen, reason)
             ),
         );
+    } else if facts.salvaged {
+        block.field("last look", "none that counts: a lost attempt may still act, whatever a look would say");
     } else {
         block.field("last look", "none: there is nothing to look at");
     }

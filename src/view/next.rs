@@ -77,6 +77,12 @@ pub fn resume(run: &str) -> String {
     here(format!("relevo resume {}", quote(run)))
 }
 
+/// `relevo salvage RUN`.
+#[must_use]
+pub fn salvage(run: &str) -> String {
+    here(format!("relevo salvage {}", quote(run)))
+}
+
 /// `relevo continue RUN`.
 #[must_use]
 pub fn go_on(run: &str) -> String {

@@ -229,6 +229,9 @@ fn say(record: &Record, state: &RunState, zone: &TimeZone) -> Option<(&'static s
         Event::TailTruncated { bytes, .. } => {
             ("journal", format!("an unfinished record of {bytes} bytes was cut off; it is kept beside the journal"))
         }
+        Event::Salvaged { from, records, by, .. } => {
+            ("salvaged", format!("by {} from {from}, whose journal is damaged after record {records}", who(by)))
+        }
     })
 }
 
