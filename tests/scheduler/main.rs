@@ -13,6 +13,7 @@ mod holds;
 mod order;
 mod people;
 mod real_driver;
+mod salvage;
 mod story;
 #[path = "../support/plans.rs"]
 mod support;
