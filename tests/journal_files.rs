@@ -102,6 +102,32 @@ fn f15_a_crash_during_creation_leaves_no_run() {
 }
 
 #[test]
+fn f24_of_many_processes_that_make_the_same_run_at_once_one_has_it_whole() {
+    for _ in 0..20 {
+        let root = tempfile::tempdir().unwrap();
+        let start = std::sync::Barrier::new(8);
+        let made: Vec<_> = std::thread::scope(|threads| {
+            let makers: Vec<_> = (0..8)
+                .map(|_| {
+                    threads.spawn(|| {
+                        start.wait();
+                        create(root.path(), ID)
+                    })
+                })
+                .collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        let refused = made.iter().filter(|made| matches!(made, Err(DirError::Exists(_)))).count();
+        assert_eq!(refused, 7, "{made:?}");
+        let winner = made.iter().flatten().next().unwrap();
+        assert_eq!(winner.dir.sources().unwrap().len(), 2);
+        assert!(winner.dir.resolved().is_ok());
+        assert!(matches!(winner.dir.lock(&Holder::current(), "other", now()), Err(LockError::Held(_))));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "no draft is left");
+    }
+}
+
+#[test]
 fn the_latest_run_is_the_one_that_began_last() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(RunDir::latest(&root.path().join("none")).unwrap(), None);

@@ -33,7 +33,7 @@ impl EvidenceStore {
 
     /// The same in another folder.
     pub(super) fn at(dir: PathBuf, shared: bool) -> Self {
-        EvidenceStore { dir, shared, disk: None }
+        EvidenceStore { dir, shared, disk: DiskWait::default() }
     }
 
     /// The folder that holds it.

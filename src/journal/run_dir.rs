@@ -229,8 +229,9 @@ pub fn check_space(path: &Path) -> Result<(), DirError> {
 impl RunDir {
     /// Makes a run in `runs_root` (made if missing), with its first records, everything durable.
     ///
-    /// It is prepared under another name and renamed when it is complete: until then the run does not exist, and a
-    /// crash leaves only a folder `.<id>.new` that nobody reads.
+    /// It is prepared under a name that no other process has, and renamed when it is complete: until then the run does not
+    /// exist, and a crash leaves only a folder `.<id>.<random>.new` that nobody reads. Of two processes that make the same
+    /// run at once, the second finds that there is one.
     ///
     /// # Errors
     /// The place is not fit, the id is taken, or a file cannot be written.
@@ -259,13 +260,14 @@ impl RunDir {
         if path.symlink_metadata().is_ok() {
             return Err(DirError::Exists(new.id.to_owned()));
         }
-        let draft = root.join(format!(".{}.new", new.id));
-        if draft.is_dir() {
-            fs::remove_dir_all(&draft).map_err(DirError::io(&draft))?;
-        }
+        let draft = root.join(format!(".{}.{:016x}.new", new.id, os::random()));
         let dir = RunDir { path: draft.clone(), id: new.id.to_owned(), shared: sharing.group.is_some() };
         let made = dir.fill(new, sharing, past, more).and_then(|made| {
-            fs::rename(&draft, &path).map_err(DirError::io(&path))?;
+            match fs::rename(&draft, &path) {
+                // A run is never an empty folder, so it is never renamed over.
+                Err(_) if path.symlink_metadata().is_ok() => return Err(DirError::Exists(new.id.to_owned())),
+                renamed => renamed.map_err(DirError::io(&path))?,
+            }
             // Its name may not outlive a power cut. The caller is told that there is no run, so nobody may find one.
             os::sync_dir(&root).inspect_err(|_| drop(fs::remove_dir_all(&path))).map_err(DirError::io(&path))?;
             Ok(made)
