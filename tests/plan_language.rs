@@ -401,3 +401,50 @@ fn a_product_is_of_numbers_and_stays_what_precedence_makes_of_it() {
         assert!(error.contains("multiplies numbers only"), "{source}: {error}");
     }
 }
+
+#[test]
+fn what_a_plan_acts_on_is_known_by_address_whatever_it_is_called() {
+    use relevo::plan::acts::{Access, acts};
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("targets.yaml"),
+        "relevo_targets: 1\nhosts:\n  one: { url: 'https://GC01.contoso.com:5986/wsman', auth: { basic: { user: a, password: { env: P } } } }\n  \
+         two: { url: 'https://gc01.contoso.com./OcsPowerShell', auth: { basic: { user: a, password: { env: P } } } }\n  \
+         three: { url: 'https://gc03.contoso.com/wsman', auth: { basic: { user: a, password: { env: P } } } }\n\
+         directories:\n  ad: { url: 'ldaps://dc1.contoso.com', domain: Contoso.com, bind: { kerberos: true } }\n\
+         servers:\n  pg: { url: 'postgres://pg01:5432/x' }\n  free: { port: 1 }\n",
+    )
+    .unwrap();
+    let path = folder.path().join("plan.yaml");
+    std::fs::write(
+        &path,
+        "relevo: 1\nname: x\nsteps:\n  - { id: stop, uses: test.service, for_each: { items: [two, three], as: h }, with: { host: \"${{ h }}\", services: [a], state: stopped } }\n  \
+         - { id: look, uses: command, effect: read, acts_on: [ad, pg], with: { argv: [x] } }\n  \
+         - { id: own, uses: command, acts_on: [one, free, Billing DB.], with: { argv: [x] } }\n  \
+         - { id: hand, acts_on: [paper], manual: { instructions: x } }\n",
+    )
+    .unwrap();
+    let plan = relevo::plan::load::load(&path, &Inputs::default(), &catalogue()).unwrap().plan;
+    let of = |exclude: &[String]| -> Vec<(String, Access)> { acts(&plan, &catalogue(), exclude).into_iter().collect() };
+    let (read, write) = (Access::Read, Access::Write);
+    let all = [
+        ("billing db", write),
+        ("contoso.com", read),
+        ("dc1.contoso.com", read),
+        ("free", write),
+        ("gc01.contoso.com", write),
+        ("gc03.contoso.com", write),
+        ("paper", write),
+        ("pg01", read),
+    ];
+    assert_eq!(of(&[]), all.map(|(key, access)| (key.to_owned(), access)));
+    assert!(!of(&["three".to_owned()]).iter().any(|(key, _)| key == "gc03.contoso.com"));
+}
+
+#[test]
+fn what_changes_nothing_acts_on_nothing() {
+    let text = steps("  - { id: a, gate: { ask: x }, acts_on: [b] }\n  - { id: c, uses: noop, acts_on: [' '] }\n");
+    let said = bad(&text, &[]);
+    assert!(said.iter().any(|message| message.contains("`acts_on` belongs to")), "{said:?}");
+    assert!(said.iter().any(|message| message.contains("is no name")), "{said:?}");
+}

@@ -10,10 +10,23 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Call, Condition, Holds, Probe, Step, Window, Work};
+use super::{Call, Condition, Holds, Plan, Probe, Step, Window, Work};
 
 /// The version of what actions mean. Raised when the same words begin to do something else.
 const SEMANTICS: u32 = 1;
+
+/// The hash of what a plan's text is bound to: targets and parameters as resolved. Lower-case hex.
+#[must_use]
+pub fn of_inputs(plan: &Plan) -> String {
+    let mut prints = Fingerprints::default();
+    prints.open(b'[');
+    prints.comma();
+    prints.map(&plan.targets.value);
+    prints.comma();
+    prints.map(&plan.params);
+    prints.close(b']');
+    super::hex(&Sha256::digest(&prints.text))
+}
 
 /// Writes fingerprints; its buffer is used again and again.
 #[derive(Default)]

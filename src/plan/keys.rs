@@ -154,6 +154,7 @@ table! {
         When "when" false Shape::Expression, "If false, the step is not applicable, and satisfies those that need it.";
         ForEach "for_each" false Shape::Map(FOR_EACH), "One instance of the step per item.";
         Limits "limits" false Shape::Texts, "Named limits that the step occupies while it is in hand.";
+        ActsOn "acts_on" false Shape::Texts, "What it changes, by names of targets or words of your own: two runs never change the same at once.";
         Timeout "timeout" false Shape::Duration, "Of one attempt. A step whose time is up is in doubt, not failed.";
         Deadline "deadline" false Shape::Duration, "Of all attempts together.";
         Retry "retry" false Shape::Map(RETRY), "When and how often to try again.";
@@ -475,6 +476,7 @@ const STEP_FOREIGN: Foreign = &[
         "limits",
         "declare `limits` in the plan and list the name in the step",
     ),
+    (&["resources", "locks_on", "acts-on", "actsOn", "mutates"], "acts_on", ""),
     (&["irreversible", "no_return", "noreturn", "final"], "point_of_no_return", ""),
     (&["rollback", "revert", "compensate", "compensation", "on_rollback"], "undo", ""),
     (

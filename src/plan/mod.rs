@@ -9,13 +9,14 @@
 //! ```
 //!
 //! What everyone uses on the way: `keys` and `read` (which keys there are, and reading their values), `expr`
-//! (expressions), `action` (the catalogue), `fingerprint`. On the finished plan: `graph`.
+//! (expressions), `action` (the catalogue), `fingerprint`. On the finished plan: `graph`, `acts`.
 //!
 //! ```text
 //! mod.rs → model (what a plan is) · schema (the language as a JSON schema)
 //! ```
 
 pub mod action;
+pub mod acts;
 mod build;
 pub mod diagnostic;
 pub mod expr;
@@ -34,6 +35,7 @@ mod source;
 mod targets;
 
 pub use action::{ActionSpec, Catalogue};
+pub use fingerprint::of_inputs;
 pub use model::*;
 
 /// Bytes as lower-case hex.

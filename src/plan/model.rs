@@ -131,6 +131,8 @@ pub struct Step {
     pub after: Vec<Condition>,
     /// Limits that the step occupies while in hand.
     pub limits: Vec<LimitIx>,
+    /// What it changes, as the author says: names of targets, or words of the author's own.
+    pub acts_on: Vec<String>,
     /// Of one attempt.
     pub timeout: Option<Span>,
     /// Of all attempts together, from the first.

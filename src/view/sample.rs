@@ -53,6 +53,7 @@ fn step(id: &str, work: Work) -> Step {
         before: Vec::new(),
         after: Vec::new(),
         limits: Vec::new(),
+        acts_on: Vec::new(),
         timeout: None,
         deadline: None,
         retry: Retry { attempts: 3, interval: Span::from_secs(10), backoff: 2.0, max_interval: Span::from_secs(120) },

@@ -188,6 +188,7 @@ impl<'a> Builder<'a> {
             before,
             after,
             limits,
+            acts_on: fields.get(StepKey::ActsOn).map_or_else(Vec::new, |node| cx.acts_on(node)),
             timeout: if is_action { timeout.or(defaults.timeout) } else { None },
             deadline: if is_action { deadline.or(defaults.deadline) } else { None },
             retry,
@@ -276,10 +277,29 @@ impl Cx<'_> {
         }
     }
 
+    /// Names of targets, and words of the author's own.
+    fn acts_on(&self, node: &Node<'_>) -> Vec<String> {
+        let items = self.reader.list(node, "acts_on").unwrap_or_default();
+        let named = items.iter().filter_map(|item| {
+            let name = self.text_now(item, "acts_on")?;
+            let fits = !name.trim().is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
+            if !fits {
+                let hint = "write the name of a target, or a word of your own such as `billing-db`";
+                self.reader.error(item, "an item of `acts_on` is no name", hint);
+            }
+            fits.then_some(name)
+        });
+        named.collect()
+    }
+
     /// Keys that mean nothing for a gate, a manual step or a checkpoint.
     fn only_for_actions(&self, fields: &Fields<'_, '_>) {
         if fields.get(StepKey::Uses).is_some() {
             return;
+        }
+        if let (Some(at), None) = (fields.key_at(StepKey::ActsOn), fields.get(StepKey::Manual)) {
+            let message = "`acts_on` belongs to a step with `uses` or `manual`";
+            self.reader.mistakes.error(self.reader.at(at), message, "a gate and a checkpoint change nothing");
         }
         for (key, name) in [
             (StepKey::With, "with"),
