@@ -120,6 +120,52 @@ mod unix {
         Ok(())
     }
 
+    /// Makes a folder that every account of the machine uses: each may add to it, and remove only what is its own.
+    pub fn make_common_dir(path: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o1777))
+    }
+
+    /// Makes a file that every account may read, and write if `write`. It must not exist.
+    pub fn create_common(path: &Path, write: bool) -> io::Result<File> {
+        let mode = if write { 0o666 } else { 0o644 };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        no_follow(&mut options);
+        let file = options.mode(mode).open(path)?;
+        // The umask may have taken bits that the other accounts need.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        Ok(file)
+    }
+
+    /// Why a folder that every account uses cannot be trusted: somebody could take away what others put there.
+    pub fn not_common(meta: &Metadata) -> Option<String> {
+        let sticky = meta.mode() & 0o1000 != 0;
+        let owner = Uid::from_raw(meta.uid());
+        if !meta.is_dir() {
+            return Some("it is not a folder (symbolic links are not followed)".to_owned());
+        }
+        if !sticky && owner != Uid::effective() && !owner.is_root() {
+            return Some(format!("it belongs to {} and is not sticky (mode 1777)", account_of(meta)));
+        }
+        if !sticky && meta.mode() & 0o002 != 0 {
+            return Some(format!("everybody may take away what lies there (mode {:04o}, not 1777)", meta.mode() & 0o7777));
+        }
+        None
+    }
+
+    /// What is locked for a short while by whoever reads and changes the files of a folder: the folder itself.
+    pub fn open_guard(dir: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits());
+        options.open(dir).map_err(explain_link)
+    }
+
+    /// The machine's own folder, unless the environment says otherwise. It outlives a reboot.
+    pub fn machine_folder() -> std::path::PathBuf {
+        std::path::PathBuf::from("/var/tmp/relevo")
+    }
+
     /// Gives a new folder to a group.
     pub fn give_to_group(path: &Path, group: &str) -> io::Result<()> {
         let found = Group::from_name(group)?.ok_or_else(|| io::Error::other(format!("there is no group `{group}`")))?;
@@ -233,6 +279,28 @@ mod windows {
 
     pub fn make_dir(path: &Path, _shared: bool) -> io::Result<()> {
         fs::create_dir(path)
+    }
+
+    /// Access rights come from the folder above.
+    pub fn make_common_dir(path: &Path) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+
+    pub fn create_common(path: &Path, _write: bool) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(path)
+    }
+
+    pub fn not_common(meta: &Metadata) -> Option<String> {
+        (!meta.is_dir()).then(|| "it is not a folder".to_owned())
+    }
+
+    /// A folder cannot be locked: a file in it is.
+    pub fn open_guard(dir: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join("guard"))
+    }
+
+    pub fn machine_folder() -> std::path::PathBuf {
+        std::env::var_os("ProgramData").map_or_else(|| "C:\\ProgramData".into(), std::path::PathBuf::from).join("relevo")
     }
 
     pub fn give_to_group(_path: &Path, _group: &str) -> io::Result<()> {

@@ -10,6 +10,7 @@ use super::frame::{self, Decoded, Fault};
 use super::recover::{Damage, OpenError};
 use super::{head, os};
 use crate::run::event::Record;
+use crate::run::past::Past;
 
 /// The journal's name in the run directory.
 pub const NAME: &str = "journal";
@@ -209,4 +210,17 @@ impl Reader {
 /// The journal is damaged before its watermark, or cannot be read.
 pub fn read_up_to_head(dir: &Path, each: &mut dyn FnMut(Record)) -> Result<u64, OpenError> {
     Reader::open(dir)?.poll(each)
+}
+
+/// What a run is and how it ended, by everything that is on disk: up to the watermark while a living process holds it. `None`
+/// if its journal cannot be read, by this account or at all.
+#[must_use]
+pub fn past(dir: &Path) -> Option<Past> {
+    let mut past = Past::default();
+    let mut reader = Reader::open(dir).ok()?;
+    reader.poll(&mut |record| past.feed(&record)).ok()?;
+    if !past.holder.as_ref().is_some_and(super::holder_alive) {
+        reader.poll_rest(&mut |record| past.feed(&record)).ok()?;
+    }
+    past.began.is_some().then_some(past)
 }

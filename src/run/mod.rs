@@ -26,6 +26,7 @@ mod index;
 pub mod journal;
 pub mod letters;
 pub mod order;
+pub mod past;
 pub mod people;
 pub mod questions;
 mod ready;
