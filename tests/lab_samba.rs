@@ -32,6 +32,7 @@ fn the_lab_with_samba_runs_the_shipped_plan() {
     let mut command = Command::new("timeout");
     command.args(["-k", "5", "480", "unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc", "bash", "-c", SCRIPT]);
     command.env("R", env!("CARGO_BIN_EXE_relevo")).env("FOLDER", folder.path()).env("RELEVO_LAB", folder.path().join("lab"));
+    command.env("RELEVO_MACHINE", folder.path().join("machine"));
     // What it starts must not hold the test's own pipes: files, therefore.
     let [out, err] = ["out", "err"].map(|name| folder.path().join(name));
     let file = |path| Stdio::from(std::fs::File::create(path).unwrap());

@@ -99,6 +99,7 @@ fn the_archive_moves_by_the_command_that_is_shown() {
             .current_dir(work.path())
             .args(["run", plan.to_str().unwrap(), "--go", "--param", "files=20"])
             .args(["--param", &format!("dir={}", demo.display())])
+            .env("RELEVO_MACHINE", work.path().join("machine"))
             .output()
             .unwrap()
     };
@@ -125,6 +126,7 @@ fn the_first_command_runs_the_weekend_to_its_end() {
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
             .env("RELEVO_LAB", work.path().join("lab"))
             .env("RELEVO_RUNS", work.path().join("runs"))
+            .env("RELEVO_MACHINE", work.path().join("machine"))
             .args(arguments)
             .output()
             .unwrap()

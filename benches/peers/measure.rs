@@ -35,6 +35,7 @@ pub fn measure(folder: &Path, argv: &[&str]) -> io::Result<Took> {
         .arg(MEASURE)
         .args(argv)
         .current_dir(folder)
+        .env("RELEVO_MACHINE", folder.join("machine"))
         // Cargo's own jobs are none of make's business.
         .env_remove("MAKEFLAGS")
         .stdin(Stdio::null())

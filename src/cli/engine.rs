@@ -11,7 +11,7 @@ use super::screen::{self, Screen, Shown};
 use super::watch::{self, Heard, Watched};
 use crate::connector::{Connectors, Trial};
 use crate::error::{Exit, Failure};
-use crate::journal::{FileJournal, Inbox, RunDir};
+use crate::journal::{FileJournal, Inbox, RunDir, TargetLocks};
 use crate::plan::Plan;
 use crate::run::calls::Desk;
 use crate::run::connector::Connector;
@@ -54,6 +54,8 @@ pub struct Session {
     pub amended: Option<Arc<Plan>>,
     /// The systems.
     pub registry: Arc<dyn Registry>,
+    /// What the run acts on, locked; `None` for what takes no locks.
+    pub locks: Option<TargetLocks>,
     /// True for a rehearsal: people are not asked, only described.
     pub rehearsal: bool,
 }
@@ -139,7 +141,7 @@ pub fn drive(session: Session, show: &ShowArgs) -> anyhow::Result<Exit> {
 }
 
 async fn drive_async(
-    session: Session,
+    mut session: Session,
     show: &ShowArgs,
     (sender, requests): (mpsc::Sender<Request>, mpsc::Receiver<Request>),
     display: Arc<Mutex<Box<dyn Display>>>,
@@ -159,6 +161,7 @@ async fn drive_async(
     let run_dir = session.dir.path().to_owned();
     let run = session.dir.id().to_owned();
     let screen = Screen::new(Arc::clone(&display), shown.clone(), page.clone(), heard);
+    let locks = session.locks.take();
     let driver = driver(session, people, screen, requests)?;
 
     if let Some(shown) = shown {
@@ -166,6 +169,9 @@ async fn drive_async(
     }
     drop(sender);
     let end = driver.run().await;
+    if let Some(locks) = locks {
+        super::two_runs::leave(locks, end.scheduler.state().ending);
+    }
     tracing::info!(exit = end.exit.code(), trouble = end.trouble, "the run's process ends");
     let mut display = display.lock().unwrap_or_else(PoisonError::into_inner);
     display.finish(&super::report::last_word(&end, &run, &run_dir, &page));

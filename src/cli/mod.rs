@@ -44,6 +44,7 @@ mod salvage;
 mod schema;
 mod screen;
 mod status;
+mod two_runs;
 mod verify;
 mod watch;
 

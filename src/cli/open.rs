@@ -36,6 +36,9 @@ pub struct Resolved {
     /// What else of the command line decides what a run is about, word by word: `--lab=keep`, `--exclude gc02`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
+    /// What makes two runs runs of the same plan; see [`super::two_runs`]. Empty in runs of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same: Vec<String>,
     /// Every step with its fingerprint, for people and for `verify`.
     pub steps: Vec<ResolvedStep>,
 }
@@ -67,6 +70,7 @@ impl Resolved {
             window: inputs.window.clone(),
             lab: None,
             options: Vec::new(),
+            same: super::two_runs::same(plan_file, plan),
             steps: steps.collect(),
         })
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::common::{self, RunsArgs};
 use super::engine::{self, Session};
 use super::messages::Result;
-use super::{open, resume};
+use super::{open, resume, two_runs};
 use crate::error::{Exit, Failure};
 use crate::journal::{Answer, Lock, LockError, RunDir, inbox, lock};
 use crate::run::event::Holder;
@@ -21,7 +21,7 @@ const LISTEN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
 pub struct PauseArgs {
-    /// The run; the latest if left out
+    /// The run; may be left out if only one is unfinished
     run: Option<String>,
     #[command(flatten)]
     runs: RunsArgs,
@@ -32,7 +32,7 @@ pub struct PauseArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct ContinueArgs {
-    /// The run; the latest if left out
+    /// The run; may be left out if only one is unfinished
     run: Option<String>,
     #[command(flatten)]
     runs: RunsArgs,
@@ -69,7 +69,7 @@ pub struct ExtendArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct AbortArgs {
-    /// The run; the latest if left out
+    /// The run; may be left out if only one is unfinished
     run: Option<String>,
     #[command(flatten)]
     runs: RunsArgs,
@@ -176,6 +176,7 @@ fn ask(dir: RunDir, orders: &[Order]) -> anyhow::Result<Vec<Answer>> {
 /// Records orders in a run whose lock we hold.
 fn record(dir: RunDir, lock: Lock, orders: &[Order]) -> anyhow::Result<Vec<Answer>> {
     let connectors = common::connectors();
+    let path = dir.path().to_owned();
     let mut taken = resume::take_locked(dir, lock, None, &connectors)?;
     taken.announce()?;
     let session = Session {
@@ -185,9 +186,11 @@ fn record(dir: RunDir, lock: Lock, orders: &[Order]) -> anyhow::Result<Vec<Answe
         opening: Vec::new(),
         amended: None,
         registry: Arc::new(connectors),
+        locks: None,
         rehearsal: false,
     };
     let receipts = engine::record_only(session, orders, &common::here())?;
+    two_runs::forget_if_over(&path);
     let answer = |receipt: std::result::Result<_, String>| match receipt {
         Ok(crate::run::driver::Receipt { seq, not_counted }) => Answer::Recorded { seq, note: None, not_counted },
         Err(reason) => Answer::Refused { reason },

@@ -4,6 +4,7 @@ use super::common::{Format, PlanArgs};
 use super::engine::ShowArgs;
 use super::messages::Result;
 use super::run::{self, Kind, NewArgs};
+use super::two_runs::TwoRunsArgs;
 use crate::run::event::Mode;
 
 #[derive(Debug, clap::Args)]
@@ -26,5 +27,6 @@ pub fn rehearse(args: &Args) -> Result {
 
 /// Starts a rehearsal.
 pub fn start(plan: &PlanArgs, new: &NewArgs, format: Format, with_export: bool) -> Result {
-    run::start(plan, new, &ShowArgs { format, wait: false, go: false }, Kind { mode: Mode::Rehearsal, with_export })
+    let two = TwoRunsArgs::default();
+    run::start(plan, new, &two, &ShowArgs { format, wait: false, go: false }, Kind { mode: Mode::Rehearsal, with_export })
 }

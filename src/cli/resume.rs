@@ -10,6 +10,7 @@ use super::engine::{self, Session, ShowArgs};
 use super::logging::{self, LogArgs};
 use super::messages::{self, Result};
 use super::open::{self, Replay, Resolved};
+use super::two_runs::{self, BesideArgs};
 use super::{in_lab, preflight, rehearsed, run};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
@@ -25,10 +26,12 @@ use crate::view::{card, next};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run; the latest if left out
+    /// The run; may be left out if only one is unfinished
     run: Option<String>,
     #[command(flatten)]
     runs: RunsArgs,
+    #[command(flatten)]
+    two: BesideArgs,
     #[command(flatten)]
     show: ShowArgs,
     /// Do not ask after showing the card
@@ -160,12 +163,18 @@ pub fn resume(args: &Args) -> Result {
         }
     }
     let after = amendment.as_ref().map_or(&taken.scheduler, |amendment| &amendment.after).state();
-    let choices = Choices {
+    let mut choices = Choices {
         until: args.until.as_deref().map(|id| run::checkpoint(&after.plan, id)).transpose()?,
         exclude: args.exclude.clone(),
         window_override: args.override_window.clone(),
         go: args.show.go,
         ..Choices::default()
+        ..Choices::default()
+    };
+    args.two.choose(&mut choices)?;
+    let locks = match &lab {
+        Some(_) => None,
+        None => Some(two_runs::take_again(&taken.dir, after, &choices, &resolved.plan, &connectors)?),
     };
     let page = super::screen::page();
     if args.show.format == common::Format::Text {
@@ -206,6 +215,7 @@ pub fn resume(args: &Args) -> Result {
         amended,
         opening,
         registry,
+        locks,
         rehearsal: false,
     };
     engine::drive(session, &args.show)

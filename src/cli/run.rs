@@ -12,6 +12,7 @@ use super::open::Resolved;
 use super::preflight;
 use super::rehearse;
 use super::rehearsed;
+use super::two_runs::{self, TwoRunsArgs};
 use crate::connector::Trial;
 use crate::error::{Exit, Failure};
 use crate::journal::run_dir::new_id;
@@ -32,6 +33,8 @@ pub struct Args {
     plan: PlanArgs,
     #[command(flatten)]
     new: NewArgs,
+    #[command(flatten)]
+    two: TwoRunsArgs,
     #[command(flatten)]
     show: ShowArgs,
     /// The same as `relevo rehearse`
@@ -67,7 +70,7 @@ pub fn run(args: &Args) -> Result {
     if args.dry_run {
         return rehearse::start(&args.plan, &args.new, args.show.format, false);
     }
-    start(&args.plan, &args.new, &args.show, Kind { mode: Mode::Execute, with_export: false })
+    start(&args.plan, &args.new, &args.two, &args.show, Kind { mode: Mode::Execute, with_export: false })
 }
 
 /// What is started.
@@ -80,7 +83,7 @@ pub struct Kind {
 }
 
 /// Starts a run of either kind.
-pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, kind: Kind) -> Result {
+pub fn start(plan_args: &PlanArgs, new: &NewArgs, two: &TwoRunsArgs, show: &ShowArgs, kind: Kind) -> Result {
     let mode = kind.mode;
     common::guard_signals();
     new.runs.say_where();
@@ -94,12 +97,16 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, kind: Kind) -
         Mode::Execute => loaded.plan,
         Mode::Rehearsal => rehearsal::for_rehearsal(loaded.plan),
     };
-    let choices = choices(new, show, &plan, &connectors.catalogue())?;
+    let mut choices = choices(new, show, &plan, &connectors.catalogue())?;
+    two.choose(&mut choices)?;
     if mode == Mode::Execute {
         check_window(&plan, &choices)?;
     }
     let plan = Arc::new(plan);
     let id = new.run_id.clone().unwrap_or_else(|| new_id(common::now()));
+    let asked = two_runs::New { plan: &plan, file: &plan_args.plan, run: &id, runs: &new.runs, choices: &choices };
+    // What the lab acts on is nobody else's.
+    let taken = (mode == Mode::Execute && lab.is_none()).then(|| two_runs::take(&asked, &connectors)).transpose()?;
     let trial = kind.with_export.then(|| connectors.trial()).flatten();
     let registry: Arc<dyn Registry> = match mode {
         Mode::Execute => Arc::new(connectors.clone()),
@@ -113,6 +120,9 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, kind: Kind) -
     };
     let mut state = RunState::new(Arc::clone(&plan));
     state.choices = choices.clone();
+    if let Some((_, earlier)) = &taken {
+        two_runs::not_again(&asked, earlier, &state, &registry, &desk)?;
+    }
     let ready = preflight::preflight(&state, &registry, &desk, mode)?;
     for warning in &ready.warnings {
         messages::warn(warning);
@@ -152,6 +162,8 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, kind: Kind) -
         &Sharing { group: new.group.clone(), allow_fs: new.runs.allow_fs },
     )
     .map_err(Failure::from)?;
+    let locks = taken.map(|(locks, _)| two_runs::begun(locks));
+    two_runs::remember(created.dir.path());
     logging::start(&new.log, created.dir.path());
     if show.format == Format::Text {
         outln!("{} {id} in {}", if mode == Mode::Execute { "run" } else { "rehearsal" }, created.dir.path().display());
@@ -170,6 +182,7 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, show: &ShowArgs, kind: Kind) -
         opening: ready.pins,
         amended: None,
         registry,
+        locks,
         rehearsal: mode == Mode::Rehearsal,
     };
     let exit = engine::drive(session, show);
@@ -231,7 +244,13 @@ fn choices(new: &NewArgs, show: &ShowArgs, plan: &Plan, catalogue: &Catalogue) -
             return Err(if discovers { failure.hint(hint) } else { failure }.into());
         }
     }
-    Ok(Choices { until, exclude: new.exclude.clone(), window_override: new.override_window.clone(), go: show.go })
+    Ok(Choices {
+        until,
+        exclude: new.exclude.clone(),
+        window_override: new.override_window.clone(),
+        go: show.go,
+        ..Choices::default()
+    })
 }
 
 /// The checkpoint of that name.

@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 
 /// Something to do now.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a command is carried out and gone; a box for each would cost more")]
 pub enum Command {
     /// Append this event and apply it; nothing else. The scheduler decided it from what is recorded already.
     Record(Event),

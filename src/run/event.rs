@@ -87,6 +87,12 @@ pub struct Choices {
     /// Gates and manual steps answer themselves (lab and demonstration only).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub go: bool,
+    /// Unfinished runs on the same targets that it runs beside, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<(String, String)>,
+    /// Why something is done again that an earlier run of the same plan has done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 /// What pins an object: never only a name. Free-form pairs, such as `objectGUID` or `service` and `host`.

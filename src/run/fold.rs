@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::doubt::{self, Follows, Row};
-use super::event::{Decision, Event, Holding, How, Mode, Outcome, Outputs, Person, Phase, Record, SEMANTICS};
+use super::event::{Choices, Decision, Event, Holding, How, Mode, Outcome, Outputs, Person, Phase, Record, SEMANTICS};
 use super::gates::{self, Governed};
 use super::index::step_ix;
 use super::letters::Answer;
@@ -34,7 +34,7 @@ impl RunState {
             semantics: SEMANTICS,
             initiator: None,
             on_duty: None,
-            choices: super::event::Choices::default(),
+            choices: Choices::default(),
             started: None,
             seq: 0,
             last_at: None,
@@ -140,8 +140,10 @@ impl RunState {
                 self.window_closed = false;
                 let mut excluded = std::mem::take(&mut self.choices.exclude);
                 excluded.extend(choices.exclude.iter().filter(|name| !excluded.contains(name)).cloned().collect::<Vec<_>>());
-                self.choices = choices.clone();
-                self.choices.exclude = excluded;
+                let mut beside = std::mem::take(&mut self.choices.beside);
+                beside.extend(choices.beside.iter().filter(|one| !beside.contains(one)).cloned().collect::<Vec<_>>());
+                let again = choices.again.clone().or(self.choices.again.take());
+                self.choices = Choices { exclude: excluded, beside, again, ..choices.clone() };
                 self.ending = None;
                 self.stopped = None;
                 self.paused = None;

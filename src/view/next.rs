@@ -83,6 +83,16 @@ pub fn salvage(run: &str) -> String {
     here(format!("relevo salvage {}", quote(run)))
 }
 
+/// `relevo VERB RUN …` about a run that is kept in another folder than those of this process, or in the same one (`None`).
+#[must_use]
+pub fn elsewhere(verb: &str, run: &str, rest: &str, runs: Option<&Path>) -> String {
+    let command = format!("relevo {verb} {}{rest}", quote(run));
+    match runs {
+        Some(folder) => format!("{command} --runs {}", quote(&folder.display().to_string())),
+        None => here(command),
+    }
+}
+
 /// `relevo continue RUN`.
 #[must_use]
 pub fn go_on(run: &str) -> String {

@@ -29,6 +29,8 @@ pub fn me() -> String {
 pub struct Desk {
     /// Everything on disk.
     pub folder: tempfile::TempDir,
+    /// What all runs of a machine share: here, those of this desk.
+    pub machine: tempfile::TempDir,
     /// Carried by everything that is started here.
     pub mark: String,
     /// Further environment.
@@ -97,7 +99,8 @@ impl Desk {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("relevo-cli-").tempdir().unwrap();
         let mark = folder.path().display().to_string();
-        Desk { folder, mark, env: Vec::new() }
+        let machine = tempfile::Builder::new().prefix("relevo-machine-").tempdir().unwrap();
+        Desk { folder, machine, mark, env: Vec::new() }
     }
 
     /// A desk with `plan.yaml` of these steps (indented by two), and an empty ledger.
@@ -169,6 +172,7 @@ impl Desk {
             .current_dir(self.folder.path())
             .env_remove("RELEVO_LOG")
             .env("RELEVO_RUNS", self.path("runs"))
+            .env("RELEVO_MACHINE", self.machine.path())
             .env("LEDGER", self.path("ledger"))
             .env(MARK, &self.mark)
             .envs(self.env.iter().map(|(name, value)| (name, value)))

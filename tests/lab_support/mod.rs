@@ -81,10 +81,16 @@ impl Lab {
         self.folder.path().join("lab")
     }
 
+    /// What all runs of a machine share: here, those of this lab.
+    pub fn machine(&self) -> PathBuf {
+        self.folder.path().join("machine")
+    }
+
     /// Calls relevo.
     pub fn relevo(&self, arguments: &[&str]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_relevo"));
-        command.args(arguments).env("RELEVO_LAB", self.dir()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.args(arguments).env("RELEVO_LAB", self.dir()).env("RELEVO_MACHINE", self.machine());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         Said::of(&command.output().unwrap())
     }
 
@@ -154,6 +160,7 @@ impl Lab {
         let mut child = Command::new(env!("CARGO_BIN_EXE_relevo"))
             .args(arguments)
             .env("RELEVO_LAB", self.dir())
+            .env("RELEVO_MACHINE", self.machine())
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -52,6 +52,7 @@ impl Stranger {
         std::fs::write(self.folder.path().join("plan.yaml"), plan).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_relevo"));
         command.args(["run", "plan.yaml"]).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("RELEVO_MACHINE", self.folder.path().join("machine"));
         let began = Instant::now();
         let output = command.output().unwrap();
         assert!(began.elapsed() < Duration::from_secs(30), "it must not wait for ever");

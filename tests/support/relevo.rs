@@ -40,6 +40,7 @@ impl Relevo {
             .arg("--runs")
             .arg(self.runs())
             .env(MARK, &self.mark)
+            .env("RELEVO_MACHINE", self.folder.join("machine"))
             .envs(self.env.iter().map(|(name, value)| (*name, value)))
             .stdin(std::process::Stdio::null())
             .stdout(out.try_clone().unwrap())

@@ -157,6 +157,7 @@ impl Case<'_> {
             .args(["resume", "--yes", "--go", "--runs"])
             .arg(&self.runs)
             .env("RELEVO_LAB", self.weekend.lab.dir())
+            .env("RELEVO_MACHINE", self.weekend.lab.machine())
             .current_dir(self.weekend.lab.folder.path())
             .stdin(Stdio::null())
             .stderr(file.try_clone().unwrap())

@@ -30,7 +30,7 @@ fn with_sambas_directory_the_weekend_is_the_same() {
     let mut command = Command::new("timeout");
     command.args(["-k", "5", "480", "unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc", "bash", "-c", SCRIPT]);
     command.env("R", env!("CARGO_BIN_EXE_relevo")).env("PLAN", plan("weekend"));
-    command.env("FOLDER", folder).env("RELEVO_LAB", weekend.lab.dir());
+    command.env("FOLDER", folder).env("RELEVO_LAB", weekend.lab.dir()).env("RELEVO_MACHINE", weekend.lab.machine());
     // What it starts must not hold the test's own pipes: files, therefore.
     let [out, err] = ["out", "err"].map(|name| folder.join(name));
     let file = |path| Stdio::from(std::fs::File::create(path).unwrap());
