@@ -221,6 +221,7 @@ fn what_an_abandoned_run_may_have_done_is_done_again_only_with_a_reason() {
     let desk = Desk::with_steps(&held("import", ""));
     killed(&desk, &["run", "plan.yaml", "--run-id", "first"], "import");
     desk.relevo(&["abort", "first", "--reason", "the window is over"]).exits(0).says("`import`").says("may still act");
+    desk.relevo(&["status", "--list"]).exits(0).says("ended by a person");
     let_go(&desk);
     desk.relevo(&["run", "plan.yaml"]).exits(8).says("`import`").says("run first").says("--again REASON");
     desk.relevo(&["run", "plan.yaml", "--again", "the half import was deleted"]).exits(0);

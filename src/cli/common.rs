@@ -9,10 +9,10 @@ use jiff::tz::TimeZone;
 use super::{in_lab, messages};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
-use crate::journal::{self, Listed, RunDir};
+use crate::journal;
 use crate::plan::load::{self, Inputs, Loaded};
 use crate::plan::{Plan, StepIx};
-use crate::run::event::{Holder, Mode, Person};
+use crate::run::event::{Holder, Person};
 use crate::run::letters::Sender;
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::view::next;
@@ -208,37 +208,6 @@ impl RunsArgs {
         if self.runs != usual {
             next::runs_are_in(&self.place());
         }
-    }
-
-    /// Opens the run, or the latest one; a rehearsal counts.
-    pub fn open(&self, run: Option<&str>) -> anyhow::Result<RunDir> {
-        self.open_latest(run, |_| true)
-    }
-
-    /// Opens the run, or the latest one that is no rehearsal: for verbs that go on with it.
-    pub fn open_run(&self, run: Option<&str>) -> anyhow::Result<RunDir> {
-        self.open_latest(run, |listed| listed.mode != Some(Mode::Rehearsal))
-    }
-
-    fn open_latest(&self, run: Option<&str>, fits: impl Fn(&Listed) -> bool) -> anyhow::Result<RunDir> {
-        self.say_where();
-        let id = match run {
-            Some(id) => id.to_owned(),
-            None => match RunDir::list(&self.runs)
-                .map_err(|error| Failure::io(self.place().display(), &error))?
-                .into_iter()
-                .rfind(fits)
-            {
-                Some(listed) => listed.id,
-                None => {
-                    let message = format!("there are no runs in {}", self.place().display());
-                    return Err(Failure::new(Exit::NothingToResume, message)
-                        .hint("`relevo run PLAN` starts one; `--runs DIR` says where runs are kept")
-                        .into());
-                }
-            },
-        };
-        Ok(RunDir::open(&self.runs, &id, self.allow_fs).map_err(Failure::from)?)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::view::explain as text;
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "relevo explain [OPTIONS] [RUN] <STEP>\n       relevo explain [OPTIONS] --plan <PLAN> <STEP>")]
 pub struct Args {
-    /// Run and step; the latest run if it is left out
+    /// Run and step; without a run the newest that is unfinished, or else the newest
     #[arg(num_args = 1..=2, value_names = ["RUN", "STEP"], required = true)]
     words: Vec<String>,
     /// Explain a step of a plan that has no run

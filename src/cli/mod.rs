@@ -47,6 +47,7 @@ mod status;
 mod two_runs;
 mod verify;
 mod watch;
+mod which;
 
 use clap::{CommandFactory, Parser, Subcommand};
 

@@ -13,7 +13,7 @@ use crate::view::{json, report as text};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run; the latest if left out
+    /// The run; the newest that is unfinished if left out, or else the newest
     run: Option<String>,
     #[command(flatten)]
     runs: RunsArgs,

@@ -6,7 +6,7 @@ use crate::error::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run; the latest if left out
+    /// The run; may be left out if only one is unfinished
     run: Option<String>,
     #[command(flatten)]
     runs: RunsArgs,

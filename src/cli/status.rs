@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::common::{self, Format, RunsArgs};
 use super::messages::Result;
 use super::open::{self, Replay};
+use super::which;
 use crate::error::{Exit, Failure};
 use crate::journal::{Reader, RunDir};
 use crate::run::event::Mode;
@@ -18,7 +19,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run; the latest if left out
+    /// The run; the newest that is unfinished if left out, or else the newest
     run: Option<String>,
     #[command(flatten)]
     runs: RunsArgs,
@@ -44,6 +45,9 @@ pub fn status(args: &Args) -> Result {
         return list(args);
     }
     let dir = args.runs.open(args.run.as_deref())?;
+    if args.run.is_none() && args.format == Format::Text && !args.line {
+        which::note_others(&args.runs, &dir);
+    }
     if args.follow {
         return follow(&dir, args.format);
     }
@@ -59,24 +63,16 @@ pub fn status(args: &Args) -> Result {
 }
 
 fn list(args: &Args) -> Result {
-    let runs = RunDir::list(&args.runs.runs).map_err(|error| Failure::io(args.runs.place().display(), &error))?;
+    let rows = which::list(&args.runs);
     if args.format == Format::Json {
-        let rows: Vec<_> =
-            runs.iter().map(|run| serde_json::json!({ "run": run.id, "started": run.started, "mode": run.mode })).collect();
-        common::print_json(&rows.into());
+        common::print_json(&rows.iter().map(which::Row::json).collect());
         return Ok(Exit::Done);
     }
-    if runs.is_empty() {
+    if rows.is_empty() {
         outln!("no runs in {}", args.runs.place().display());
     }
-    for run in runs {
-        let kind = match run.mode {
-            Some(Mode::Execute) => "run",
-            Some(Mode::Rehearsal) => "rehearsal",
-            None => "unreadable",
-        };
-        let started = run.started.map_or_else(|| "?".to_owned(), |at| at.to_string());
-        outln!("{}  {kind:<10} {started}", run.id);
+    for line in which::lines(&rows, common::now()) {
+        outln!("{line}");
     }
     Ok(Exit::Done)
 }

@@ -7,7 +7,7 @@ use crate::journal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run; the latest if left out
+    /// The run; the newest that is unfinished if left out, or else the newest
     run: Option<String>,
     #[command(flatten)]
     runs: RunsArgs,
