@@ -223,7 +223,8 @@ fn what_an_abandoned_run_may_have_done_is_done_again_only_with_a_reason() {
     desk.relevo(&["abort", "first", "--reason", "the window is over"]).exits(0).says("`import`").says("may still act");
     desk.relevo(&["status", "--list"]).exits(0).says("ended by a person");
     let_go(&desk);
-    desk.relevo(&["run", "plan.yaml"]).exits(8).says("`import`").says("run first").says("--again REASON");
+    let said = desk.relevo(&["run", "plan.yaml"]).exits(8).says("`import`").says("run first");
+    said.says("--again REASON").says("relevo resume first");
     desk.relevo(&["run", "plan.yaml", "--again", "the half import was deleted"]).exits(0);
     assert_eq!(desk.ledger(), ["import", "import", "import-end"]);
 }

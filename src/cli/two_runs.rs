@@ -289,7 +289,10 @@ fn refuse(taking: Taking, place: &Path) -> anyhow::Result<()> {
     let message = if held {
         format!("{which} {is} at work on {}", things(&keys))
     } else {
-        format!("{which} of {} {is} not finished, and no process goes on with {its}", things(&keys))
+        let of_the_plan = keys.iter().any(|key| key.starts_with(PLAN_KEY));
+        let acts = if is == "is" { "acts" } else { "act" };
+        let what = if of_the_plan { " of the same plan".to_owned() } else { format!(", which {acts} on {} too,", things(&keys)) };
+        format!("{which}{what} {is} not finished, and no process goes on with {its}")
     };
     let mut failure = Failure::new(if held { Exit::Held } else { Exit::Refused }, message);
     for conflict in &conflicts {
@@ -342,7 +345,7 @@ fn about(failure: Failure, entry: &Entry, held: bool, place: &Path) -> Failure {
             failure = failure.detail(format!("it waits for an answer about `{}`: {text}", line(step.as_str())));
         }
     }
-    if opened.is_err() && entry.dir.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+    if opened.is_err() && *user != Holder::current().user {
         return failure.hint(format!("only {} can go on with it or end it: it was not started with `--group`", line(user)));
     }
     failure
@@ -418,6 +421,13 @@ pub fn not_again(
         };
         let at = past.last_at.map_or(String::new(), |at| format!(" ({})", distance(at, common::now())));
         failure = failure.detail(format!("{}: by run {} of {}, which {ended}{at}; {why}", step.id, dir.id(), line(by)));
+    }
+    let resumable = again.values().filter(|(_, past)| past.ended != Some(Ending::Done)).max_by_key(|(_, past)| past.last_at);
+    if let Some((dir, _)) = resumable {
+        let place = real(&new.runs.place());
+        let runs = dir.path().parent().filter(|folder| *folder != place);
+        let resume = next::elsewhere("resume", dir.id(), "", runs);
+        failure = failure.hint(format!("`{resume}` goes on with that run instead; nothing that is done is done again"));
     }
     Err(failure
         .detail("nothing was started")
