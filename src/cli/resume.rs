@@ -169,7 +169,6 @@ pub fn resume(args: &Args) -> Result {
         window_override: args.override_window.clone(),
         go: args.show.go,
         ..Choices::default()
-        ..Choices::default()
     };
     args.two.choose(&mut choices)?;
     let locks = match &lab {
