@@ -145,9 +145,23 @@ fn lock_empty(path: &Path) -> Option<File> {
 /// Makes and locks a file. Appending, so that programs which share the handle do not overwrite each other.
 fn create_locked(path: &Path) -> io::Result<File> {
     let file = private().append(true).create_new(true).open(path)?;
+    share(&file, folder(path));
     lock(&file)?;
     Ok(file)
 }
+
+/// In a folder that its group shares, the group has the files as well: whoever goes on with the run from another account
+/// has to try their locks. Only the maker of a file can give it; another one's has been given.
+#[cfg(unix)]
+fn share(file: &File, folder: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    if std::fs::metadata(folder).is_ok_and(|folder| folder.mode() & 0o2070 == 0o2070) {
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o660));
+    }
+}
+
+#[cfg(windows)]
+fn share(_file: &File, _folder: &Path) {}
 
 #[cfg(unix)]
 fn lock(file: &File) -> io::Result<()> {
@@ -170,7 +184,7 @@ pub fn make(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Options for a file that only its owner can read.
+/// Options for a file that only its owner can read, unless it is shared ([`share`]).
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -245,6 +259,7 @@ impl Origin {
         let (boot, machine) = (or_dash(&self.boot), or_dash(&self.machine));
         let line = format!("{name} {} {boot} {} {machine}\n", self.pid, self.host);
         let mut file = private().append(true).create(true).open(folder(scratch).join("pids"))?;
+        share(&file, folder(scratch));
         // In one piece, because other attempts write here too.
         file.write_all(line.as_bytes())
     }
