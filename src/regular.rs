@@ -64,7 +64,7 @@ mod system {
     }
 
     /// The error for a link, in words.
-    pub(super) fn explain_link(error: io::Error) -> io::Error {
+    pub fn explain_link(error: io::Error) -> io::Error {
         if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) {
             io::Error::new(io::ErrorKind::InvalidData, "a symbolic link, which is not followed here")
         } else {
@@ -86,7 +86,7 @@ mod system {
     pub fn no_follow(_options: &mut OpenOptions) {}
 
     /// The error for a link, in words.
-    pub(super) fn explain_link(error: io::Error) -> io::Error {
+    pub fn explain_link(error: io::Error) -> io::Error {
         error
     }
 
@@ -95,5 +95,5 @@ mod system {
     }
 }
 
-pub use system::no_follow;
-use system::{explain_link, links};
+pub use system::{explain_link, no_follow};
+use system::links;

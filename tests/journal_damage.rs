@@ -85,11 +85,8 @@ impl Subject {
     fn restore(&self) {
         self.put(&self.journal);
         fs::write(self.dir.join("head"), &self.head).unwrap();
-        for entry in fs::read_dir(&self.dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.file_name().unwrap().to_string_lossy().starts_with("journal.torn") {
-                fs::remove_file(path).unwrap();
-            }
+        for entry in fs::read_dir(self.dir.join("torn")).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
         }
     }
 

@@ -9,8 +9,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use relevo::journal::inbox::{answer_to, await_answer, post};
-use relevo::journal::{Answer, Created, DirError, Inbox, Lock, LockError, NewRun, Reader, RunDir, Sharing, open_for_writing};
+use relevo::journal::inbox::post;
+use relevo::journal::{Access, Circles, Created, DirError, Lock, LockError, NewRun, Reader, RunDir, Sharing, open_for_writing};
 use relevo::run::connector::Evidence as _;
 use relevo::run::event::{Choices, Event, Holder, Mode, Person, Record, SEMANTICS};
 use relevo::run::journal::{Journal as _, JournalError};
@@ -170,17 +170,138 @@ fn f42_s50_a_directory_that_others_could_have_written_to_is_refused() {
 }
 
 #[test]
+fn f42_whatever_lies_in_a_run_directory_is_looked_at_whenever_it_is_opened() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = create(root.path(), ID).unwrap().dir.path().to_owned();
+    let refused = |name: &str, why: &str| match RunDir::open(root.path(), ID, false) {
+        Err(DirError::Unsafe { path, why: found }) => {
+            assert!(path.ends_with(name) && found.contains(why), "{name}: {}: {found}", path.display());
+        }
+        other => panic!("{name}: not refused: {other:?}"),
+    };
+    let files = ["journal", "head", "lock", "plan.yaml", "plan.resolved.json", "sources/index", "sources/001-targets.yaml"];
+    let folders = ["sources", "torn", "output", "evidence", "inbox"];
+    for (name, is_file) in files.map(|name| (name, true)).into_iter().chain(folders.map(|name| (name, false))) {
+        let path = dir.join(name);
+        let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let before = mode(&path);
+        set(before | 0o002);
+        refused(name, "everybody");
+        set(before | 0o020);
+        refused(name, "group may write");
+        set(before | 0o1002);
+        refused(name, "everybody");
+        set(before);
+        let aside = root.path().join("aside");
+        fs::rename(&path, &aside).unwrap();
+        symlink(&aside, &path).unwrap();
+        refused(name, if is_file { "regular file" } else { "not a folder" });
+        fs::remove_file(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        if is_file {
+            fs::hard_link(&path, &aside).unwrap();
+            refused(name, "hard link");
+            fs::remove_file(&aside).unwrap();
+        }
+        if nix::unistd::Uid::effective().is_root() {
+            std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+            refused(name, "not a holder");
+            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+        }
+        RunDir::open(root.path(), ID, false).unwrap();
+    }
+}
+
+#[test]
+fn f42_a_folder_that_nothing_is_believed_from_is_told_and_holds_up_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = create(root.path(), ID).unwrap().dir.path().to_owned();
+    for name in ["log", "inbox/done", "inbox/rejected"] {
+        let path = dir.join(name);
+        let told = |why: &str| {
+            let found = RunDir::open(root.path(), ID, false).unwrap().untidy().to_vec();
+            assert!(found.len() == 1 && found[0].contains(name) && found[0].contains(why), "{name}: {found:?}");
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        told("everybody");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        let aside = root.path().join("aside");
+        fs::rename(&path, &aside).unwrap();
+        symlink(&aside, &path).unwrap();
+        told("not a folder");
+        fs::remove_file(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        assert!(RunDir::open(root.path(), ID, false).unwrap().untidy().is_empty());
+    }
+}
+
+#[test]
+fn a_run_of_before_keeps_torn_tails_and_its_log_where_it_did() {
+    let root = tempfile::tempdir().unwrap();
+    let made = create(root.path(), ID).unwrap();
+    let dir = made.dir.path().to_owned();
+    drop(made);
+    for folder in ["log", "torn"] {
+        fs::remove_dir(dir.join(folder)).unwrap();
+    }
+    fs::write(dir.join("log"), "older\n").unwrap();
+    fs::File::options().append(true).open(dir.join("journal")).unwrap().write_all(b"0000").unwrap();
+    let opened = RunDir::open(root.path(), ID, false).unwrap();
+    let lock = opened.lock(&Holder::current(), "test", now()).unwrap();
+    let torn = open_for_writing(&dir, lock, None, &mut |_| {}).unwrap().torn.unwrap();
+    assert_eq!(torn.kept, dir.join("journal.torn-1"));
+    relevo::journal::run_dir::open_log(&dir).unwrap().write_all(b"newer\n").unwrap();
+    assert_eq!(fs::read_to_string(dir.join("log")).unwrap(), "older\nnewer\n");
+}
+
+#[test]
+fn f42_a_log_is_not_written_through_a_link() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = create(root.path(), ID).unwrap().dir.path().to_owned();
+    let elsewhere = root.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let mine = dir.join("log").join(Holder::current().user);
+    symlink(elsewhere.join("file"), &mine).unwrap();
+    assert!(relevo::journal::run_dir::open_log(&dir).is_err());
+    fs::remove_file(&mine).unwrap();
+    fs::remove_dir(dir.join("log")).unwrap();
+    symlink(&elsewhere, dir.join("log")).unwrap();
+    assert!(relevo::journal::run_dir::open_log(&dir).is_err());
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+}
+
+#[test]
+fn a_run_says_who_may_touch_it() {
+    let root = tempfile::tempdir().unwrap();
+    let made = create(root.path(), ID).unwrap();
+    assert_eq!((made.dir.circles(), made.dir.access()), (Circles::Private, Access::Hold));
+    assert!(made.dir.circles().line().contains("private"));
+    let group = nix::unistd::Group::from_gid(nix::unistd::Gid::effective()).unwrap().unwrap().name;
+    let sharing = Sharing { group: Some(group.clone()), ..Sharing::default() };
+    let made = create_shared(root.path(), "holders", &sharing).unwrap();
+    assert_eq!(made.dir.circles(), Circles::Holders { group: group.clone() });
+    assert!(made.dir.circles().line().contains("evidence"));
+    let sharing = Sharing { voters: Some(group.clone()), ..Sharing::default() };
+    create_shared(root.path(), "voters", &sharing).unwrap();
+    let opened = RunDir::open(root.path(), "voters", false).unwrap();
+    assert_eq!(opened.circles(), Circles::Voters { voters: group.clone(), holders: None });
+    assert!(opened.circles().line().contains("four eyes hold"));
+    let both = Sharing { group: Some(group.clone()), voters: Some(group), ..Sharing::default() };
+    assert!(matches!(create_shared(root.path(), "same", &both), Err(DirError::Groups(_))));
+}
+
+#[test]
 fn a_shared_run_belongs_to_its_group() {
     let root = tempfile::tempdir().unwrap();
     let group = nix::unistd::Group::from_gid(nix::unistd::Gid::effective()).unwrap().unwrap().name;
-    let sharing = Sharing { group: Some(group), allow_fs: false };
+    let sharing = Sharing { group: Some(group), ..Sharing::default() };
     let made = create_shared(root.path(), ID, &sharing).unwrap();
     let dir = made.dir.path();
     assert_eq!((mode(dir), mode(&dir.join("inbox")), mode(&dir.join("journal"))), (0o2770, 0o2770, 0o660));
     assert!(RunDir::open(root.path(), ID, false).unwrap().is_shared());
     let id = post(dir, &Order::Pause { reason: "hm".into() }, None, now()).unwrap();
     assert_eq!(mode(&dir.join(format!("inbox/{id}.json"))), 0o640, "the group reads an order, its owner alone writes it");
-    let nobody = Sharing { group: Some("no-such-group".into()), allow_fs: false };
+    let nobody = Sharing { group: Some("no-such-group".into()), ..Sharing::default() };
     assert!(create_shared(root.path(), "other", &nobody).is_err());
 }
 
@@ -328,73 +449,6 @@ fn evidence_is_named_by_what_it_holds() {
     store.store("before-image", b"abc").unwrap();
     assert_eq!(store.load(&one).unwrap(), b"abc", "a damaged copy is replaced");
     assert_eq!(fs::read_dir(made.dir.path().join("evidence")).unwrap().count(), 1);
-}
-
-#[test]
-fn orders_are_taken_in_order_answered_and_then_gone() {
-    let root = tempfile::tempdir().unwrap();
-    let made = create(root.path(), ID).unwrap();
-    let dir = made.dir.path();
-    let orders = [
-        Order::Pause { reason: "coffee".into() },
-        Order::Continue {},
-        Order::Vote { step: relevo::plan::StepId::new("ok"), go: true, reason: "yes".into(), binding: None },
-    ];
-    let ids: Vec<String> = orders
-        .iter()
-        .zip(0..)
-        .map(|(order, at)| {
-            let claimed = matches!(order, Order::Continue {}).then_some("bob");
-            post(dir, order, claimed, Timestamp::from_millis(now().as_millis() + at)).unwrap()
-        })
-        .collect();
-    let mut inbox = Inbox::new(dir);
-    let taken = inbox.take().unwrap();
-    assert_eq!(taken.iter().map(|t| &t.order).collect::<Vec<_>>(), orders.iter().collect::<Vec<_>>());
-    assert_eq!(taken.iter().map(|t| &t.id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
-    assert_eq!(taken[0].by, Person { name: Holder::current().user, claimed: false });
-    assert_eq!(taken[1].by, Person { name: "bob".into(), claimed: true });
-    assert!(inbox.take().unwrap().is_empty(), "each is given once");
-    assert_eq!(Inbox::new(dir).take().unwrap(), taken, "but again after a crash, as long as nobody answered");
-    inbox.answer(&ids[0], &Answer::Recorded { seq: 7, note: None }).unwrap();
-    assert_eq!(await_answer(dir, &ids[0], std::time::Duration::ZERO).unwrap(), Some(Answer::Recorded { seq: 7, note: None }));
-    assert_eq!(answer_to(dir, &ids[1]).unwrap(), None);
-    assert_eq!(Inbox::new(dir).take().unwrap(), taken[1..]);
-}
-
-#[test]
-fn what_is_no_order_is_put_aside_with_the_reason() {
-    let root = tempfile::tempdir().unwrap();
-    let made = create(root.path(), ID).unwrap();
-    let inbox = made.dir.path().join("inbox");
-    let id = |n: u32| format!("1795816800000-{n:016x}");
-    let letter = |n: u32| format!(r#"{{"id":"{}","order":{{"pause":{{"reason":"x"}}}}}}"#, id(n));
-    let put = |n: u32, text: &str| {
-        let path = inbox.join(format!("{}.json", id(n)));
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        path
-    };
-    put(1, "no json");
-    put(2, &letter(3));
-    put(4, &format!("{}{}", letter(4), " ".repeat(70_000)));
-    fs::set_permissions(put(5, &letter(5)), fs::Permissions::from_mode(0o660)).unwrap();
-    fs::write(root.path().join("elsewhere"), letter(6)).unwrap();
-    symlink(root.path().join("elsewhere"), inbox.join(format!("{}.json", id(6)))).unwrap();
-    fs::hard_link(put(7, &letter(7)), root.path().join("second")).unwrap();
-    fs::write(inbox.join("hello.txt"), "hello").unwrap();
-    nix::unistd::mkfifo(&inbox.join(format!("{}.json", id(8))), nix::sys::stat::Mode::S_IRUSR).unwrap();
-    put(9, &letter(9));
-    let taken = Inbox::new(made.dir.path()).take().unwrap();
-    assert_eq!(taken.iter().map(|t| t.id.clone()).collect::<Vec<_>>(), [id(9)]);
-    for (n, why) in [(1, "not an order"), (2, "written as order"), (4, "longer"), (5, "others"), (6, "link"), (7, "hard link")] {
-        match answer_to(made.dir.path(), &id(n)).unwrap() {
-            Some(Answer::Refused { reason }) => assert!(reason.contains(why), "{n}: {reason}"),
-            other => panic!("{n}: {other:?}"),
-        }
-    }
-    assert_eq!(fs::read_dir(inbox.join("rejected")).unwrap().count(), 2 * 8);
-    assert_eq!(fs::read_dir(&inbox).unwrap().count(), 3, "the good order, and the two folders");
 }
 
 /// `RELEVO_TEST_RECORDS=1000000 cargo test --release --test journal_files many -- --nocapture` measures.

@@ -1,17 +1,19 @@
 //! The developers' log: a file in the run directory, as text or JSON. Never the record of what happened; that is the
 //! journal. A log that cannot be written does not hold up a run.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use crate::journal::run_dir::{LOG, open_log};
+
 /// Arguments about the log.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogArgs {
-    /// The developers' log, instead of `log` in the run directory
+    /// The developers' log, instead of the account's own under `log` in the run directory
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// How the log is written
@@ -36,20 +38,19 @@ const QUIET: &[&str] = &["ldap3", "rustls", "sspi", "picky", "picky_krb"];
 
 /// Starts the log. Once per process; later calls change nothing.
 pub fn start(args: &LogArgs, run_dir: &Path) {
-    let path = args.log.clone().unwrap_or_else(|| run_dir.join("log"));
     let mut filter = EnvFilter::try_new(&args.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
     for quiet in QUIET {
         if let Ok(directive) = format!("{quiet}=warn").parse() {
             filter = filter.add_directive(directive);
         }
     }
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = match options.open(&path) {
+    let opened = match &args.log {
+        Some(path) => open(path).map_err(|error| (path.clone(), error)),
+        None => open_log(run_dir).map_err(|error| (run_dir.join(LOG), error)),
+    };
+    let file = match opened {
         Ok(file) => file,
-        Err(error) => {
+        Err((path, error)) => {
             eprintln!("warning: no log: {}: {error}", path.display());
             return;
         }
@@ -60,4 +61,13 @@ pub fn start(args: &LogArgs, run_dir: &Path) {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+}
+
+/// A file that the person named: followed wherever it leads.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }

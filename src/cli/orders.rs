@@ -129,7 +129,8 @@ pub fn note(args: &NoteArgs) -> Result {
 pub fn send(dir: RunDir, orders: &[Order]) -> Result {
     let answers = match dir.lock(&Holder::current(), "order", common::now()) {
         Ok(lock) => record(dir, lock, orders)?,
-        Err(LockError::Held(_)) => ask(dir, orders)?,
+        // A voter has no way but the inbox.
+        Err(LockError::Held(_) | LockError::NotAHolder(_)) => ask(dir, orders)?,
         Err(error) => return Err(Failure::from(error).into()),
     };
     let mut refused = Vec::new();

@@ -50,9 +50,12 @@ pub struct NewArgs {
     /// The run's id, instead of one made from the time
     #[arg(long, value_name = "ID")]
     pub run_id: Option<String>,
-    /// Share the run directory with a group, so that a shift can take turns
+    /// Holders: a group whose members may resume the run. They write its files, and are trusted as whoever starts it
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
+    /// Voters: a group whose members may read the run's status and leave votes and orders, and nothing else
+    #[arg(long, value_name = "GROUP")]
+    pub voters: Option<String>,
     /// Run only what this checkpoint needs, and stop there
     #[arg(long, value_name = "CHECKPOINT")]
     pub until: Option<String>,
@@ -64,6 +67,14 @@ pub struct NewArgs {
     pub override_window: Option<String>,
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+impl NewArgs {
+    /// Whom the run is shared with.
+    #[must_use]
+    pub fn sharing(&self) -> Sharing {
+        Sharing { group: self.group.clone(), voters: self.voters.clone(), allow_fs: self.runs.allow_fs }
+    }
 }
 
 pub fn run(args: &Args) -> Result {
@@ -159,7 +170,7 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, two: &TwoRunsArgs, show: &Show
             at: common::now(),
             first: &[first],
         },
-        &Sharing { group: new.group.clone(), allow_fs: new.runs.allow_fs },
+        &new.sharing(),
     )
     .map_err(Failure::from)?;
     let locks = taken.map(|(locks, _)| two_runs::begun(locks));
@@ -214,7 +225,7 @@ fn options(plan: &PlanArgs, new: &NewArgs) -> Vec<String> {
         words.extend(["--until".to_owned(), until.clone()]);
     }
     words.extend(new.exclude.iter().flat_map(|target| ["--exclude".to_owned(), target.clone()]));
-    for (option, value) in [("--override-window", &new.override_window), ("--group", &new.group)] {
+    for (option, value) in [("--override-window", &new.override_window), ("--group", &new.group), ("--voters", &new.voters)] {
         words.extend(value.iter().flat_map(|value| [option.to_owned(), value.clone()]));
     }
     if new.runs.allow_fs {

@@ -145,15 +145,15 @@ impl RunsArgs {
 
     fn row(&self, found: &Found) -> Row {
         let elsewhere = (found.folder != self.runs).then(|| found.folder.clone());
-        let Listed { id, started, mode } = found.listed.clone();
+        let Listed { id, started, mode, closed } = found.listed.clone();
         let mut row = Row {
             id,
             started,
             mode,
             elsewhere,
             plan: String::new(),
-            state: "cannot be read: see `relevo verify`".to_owned(),
-            key: "unreadable",
+            state: if closed { "is closed to this account".to_owned() } else { "cannot be read: see `relevo verify`".to_owned() },
+            key: if closed { "closed" } else { "unreadable" },
             asks: Vec::new(),
         };
         let connectors = common::connectors();

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::DiskWait;
+use super::os::Rights;
 use super::{chain, os};
 use crate::run::connector::Evidence;
 use crate::run::event::EvidenceRef;
@@ -16,13 +17,13 @@ pub const NAME: &str = "evidence";
 #[derive(Debug, Clone)]
 pub struct EvidenceStore {
     dir: PathBuf,
-    shared: bool,
+    rights: Rights,
     disk: DiskWait,
 }
 
 impl EvidenceStore {
-    pub(super) fn of(run_dir: &Path, shared: bool) -> Self {
-        EvidenceStore { dir: run_dir.join(NAME), shared, disk: DiskWait::default() }
+    pub(super) fn of(run_dir: &Path, rights: Rights) -> Self {
+        EvidenceStore { dir: run_dir.join(NAME), rights, disk: DiskWait::default() }
     }
 
     /// The same, telling `disk` when it waits.
@@ -32,8 +33,8 @@ impl EvidenceStore {
     }
 
     /// The same in another folder.
-    pub(super) fn at(dir: PathBuf, shared: bool) -> Self {
-        EvidenceStore { dir, shared, disk: DiskWait::default() }
+    pub(super) fn at(dir: PathBuf, rights: Rights) -> Self {
+        EvidenceStore { dir, rights, disk: DiskWait::default() }
     }
 
     /// The folder that holds it.
@@ -73,7 +74,7 @@ impl Evidence for EvidenceStore {
             return Ok(reference);
         }
         let temporary = self.dir.join(format!(".{:016x}.new", os::random()));
-        let made = os::write_new(&temporary, self.shared, bytes)
+        let made = os::write_new(&temporary, self.rights, bytes)
             .and_then(|()| fs::rename(&temporary, self.dir.join(&reference.sha256)))
             .and_then(|()| os::sync_dir(&self.dir));
         if made.is_err() {

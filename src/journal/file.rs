@@ -13,7 +13,7 @@ use super::disk::DiskWait;
 use super::frame::MAX_BATCH;
 use super::head::{Head, Mark};
 use super::lock::Lock;
-use super::os;
+use super::os::{self, Rights};
 use super::read::NAME;
 use super::run_dir::check_space;
 use crate::run::event::{Event, Holder, Record};
@@ -49,14 +49,14 @@ impl FileJournal {
     /// directory. Records of the `past` keep their times and epochs, and the first ones come after them.
     pub(super) fn create(
         dir: &Path,
-        shared: bool,
+        rights: Rights,
         lock: Lock,
         at: Timestamp,
         past: &[Record],
         first: &[Event],
     ) -> io::Result<(Self, Vec<Record>)> {
         let path = dir.join(NAME);
-        os::create_new(&path, shared)?.sync_all()?;
+        os::create_new(&path, rights)?.sync_all()?;
         let file = os::open_append(&path)?;
         let mut chain = Chain::start();
         let mut buffer = Vec::new();
@@ -67,7 +67,7 @@ impl FileJournal {
         let records = records.map_err(io::Error::other)?;
         (&file).write_all(&buffer)?;
         file.sync_all()?;
-        let head = Head::create(dir, shared, &Mark::of(&chain))?;
+        let head = Head::create(dir, rights, &Mark::of(&chain))?;
         let end = buffer.len() as u64;
         let mut journal = FileJournal::continued(path, file, head, lock, chain, end)?;
         journal.epoch = epoch;

@@ -13,7 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::chain::{Chain, Hex, text};
-use super::os;
+use super::os::{self, Rights};
 
 /// The file's name in the run directory.
 pub const NAME: &str = "head";
@@ -111,8 +111,8 @@ impl Head {
     ///
     /// # Errors
     /// The file exists or cannot be written.
-    pub fn create(dir: &Path, shared: bool, mark: &Mark) -> io::Result<Self> {
-        let mut file = os::create_new(&dir.join(NAME), shared)?;
+    pub(super) fn create(dir: &Path, rights: Rights, mark: &Mark) -> io::Result<Self> {
+        let mut file = os::create_new(&dir.join(NAME), rights)?;
         let slot = mark.encode();
         file.write_all(&slot)?;
         file.write_all(&slot)?;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::circles::Shares;
 use super::os;
 
 use crate::run::event::Person;
@@ -61,7 +62,7 @@ pub struct Taken {
 /// The file cannot be written, or the order is too long.
 pub fn post(run_dir: &Path, order: &Order, claimed: Option<&str>, now: Timestamp) -> io::Result<String> {
     let inbox = run_dir.join(NAME);
-    let shared = os::is_shared(&fs::metadata(run_dir)?);
+    let shared = Shares::of(run_dir)?.is_shared();
     let id = format!("{:013}-{:016x}", now.as_millis().max(0), os::random());
     let letter = Letter { id: id.clone(), claimed: claimed.map(str::to_owned), order: order.clone() };
     let text = serde_json::to_vec(&letter)?;
@@ -126,7 +127,7 @@ fn answer_path(run_dir: &Path, id: &str) -> PathBuf {
 #[derive(Debug)]
 pub struct Inbox {
     run_dir: PathBuf,
-    shared: bool,
+    shares: Shares,
     /// Taken by this process and not yet answered.
     open: BTreeSet<String>,
 }
@@ -135,8 +136,8 @@ impl Inbox {
     /// The inbox of a run directory.
     #[must_use]
     pub fn new(run_dir: &Path) -> Self {
-        let shared = fs::metadata(run_dir).is_ok_and(|meta| os::is_shared(&meta));
-        Inbox { run_dir: run_dir.to_owned(), shared, open: BTreeSet::new() }
+        let shares = Shares::of(run_dir).unwrap_or_default();
+        Inbox { run_dir: run_dir.to_owned(), shares, open: BTreeSet::new() }
     }
 
     /// The orders that arrived since the last call, in order of arrival. Each is owed an [`Inbox::answer`].
@@ -212,12 +213,12 @@ impl Inbox {
     fn reject(&self, path: &Path, name: &str, reason: &str) -> io::Result<()> {
         let kept = self.run_dir.join(REJECTED).join(format!("{:016x}-{}", os::random(), plain(name)));
         fs::rename(path, &kept)?;
-        os::write_new(&kept.with_added_extension("reason"), self.shared, format!("{reason}\n").as_bytes())
+        os::write_new(&kept.with_added_extension("reason"), self.shares.rights().closed(), format!("{reason}\n").as_bytes())
     }
 
     fn write_answer(&self, id: &str, answer: &Answer) -> io::Result<()> {
         let draft = self.run_dir.join(DONE).join(format!(".{id}.{:016x}", os::random()));
-        os::write_new(&draft, self.shared, &serde_json::to_vec(answer)?)?;
+        os::write_new(&draft, self.shares.rights(), &serde_json::to_vec(answer)?)?;
         fs::rename(&draft, answer_path(&self.run_dir, id))
     }
 }
@@ -252,7 +253,10 @@ fn plain(name: &str) -> String {
 fn person(file: &File, claimed: Option<String>) -> Result<Person, String> {
     match claimed {
         Some(name) => Ok(Person { name, claimed: true }),
-        None => Ok(Person { name: os::account_of(&file.metadata().map_err(|e| e.to_string())?), claimed: false }),
+        None => {
+            let meta = file.metadata().map_err(|e| e.to_string())?;
+            Ok(Person { name: os::owned(&meta).map_or_else(String::new, |owned| os::account(owned.uid)), claimed: false })
+        }
     }
 }
 

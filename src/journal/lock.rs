@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::os;
+use super::circles::Shares;
+use super::os::{self, Rights};
+use super::run_dir::Closed;
 use crate::error::{Exit, Failure};
 use crate::run::event::Holder;
 use crate::time::Timestamp;
@@ -38,6 +40,9 @@ pub enum LockError {
     /// Somebody holds it; `None` if the text in the file cannot be read.
     #[error("another process holds the run{}", said(.0.as_deref()))]
     Held(Option<Box<HeldBy>>),
+    /// This account may not hold the run.
+    #[error("{0}")]
+    NotAHolder(Box<Closed>),
     /// The lock file cannot be used.
     #[error("the lock `{path}` cannot be taken: {source}")]
     Io {
@@ -58,6 +63,7 @@ fn said(by: Option<&HeldBy>) -> String {
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         match &error {
+            LockError::NotAHolder(closed) => (**closed).clone().into(),
             LockError::Held(_) => Failure::new(Exit::Held, error.to_string())
                 .hint("`relevo status` shows what it does; `relevo decide`, `pause` and `abort` reach it from here"),
             LockError::Io { source, .. } => Failure::new(Exit::of_io(source), error.to_string()),
@@ -81,9 +87,11 @@ impl Lock {
     pub fn take(dir: &Path, shared: bool, me: &Holder, what: &str, since: Timestamp) -> Result<Self, LockError> {
         let path = dir.join(NAME);
         let failed = |source| LockError::Io { path: path.clone(), source };
+        // The file is made with the run, so this is for one that was lost.
+        let rights = if shared { Shares::of(dir).map_err(failed)?.rights().closed() } else { Rights::default() };
         let start = Instant::now();
         let mut lock = loop {
-            let file = os::create_or_open(&path, shared).map_err(failed)?;
+            let file = os::open_or_create(&path, rights).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(std::fs::TryLockError::WouldBlock) => {

@@ -11,6 +11,7 @@
 //! it keeps them in order, whole, and of one run.
 
 pub mod chain;
+pub mod circles;
 pub mod disk;
 pub mod evidence;
 pub mod file;
@@ -28,6 +29,7 @@ pub mod salvage;
 pub mod target_locks;
 pub mod verify;
 
+pub use circles::{Access, Circles};
 pub use disk::DiskWait;
 pub use evidence::EvidenceStore;
 pub use file::FileJournal;
@@ -38,6 +40,6 @@ pub use machine::{Machine, MachineError};
 pub use os::ignore_file_size_signal;
 pub use read::{Reader, past, read_up_to_head};
 pub use recover::{Damage, OpenError, Opened, Torn, open_for_writing};
-pub use run_dir::{Created, DirError, Listed, NewRun, RunDir, Sharing};
+pub use run_dir::{Closed, Created, DirError, Listed, NewRun, RunDir, Sharing};
 pub use target_locks::{Conflict, Entry, Taking, TargetLocks};
 pub use verify::{Finding, VerifyReport, verify};

@@ -18,6 +18,34 @@ pub struct Space {
     pub files: Option<u64>,
 }
 
+/// Who may use what is made in a run directory, beside its owner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// The group that it is given to, and whose members may write it.
+    pub holders: Option<u32>,
+    /// Everybody who gets as far as the file may read it: that is the voters, since nobody else may enter the run directory.
+    pub readable: bool,
+}
+
+impl Rights {
+    /// The same, but closed to voters.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Rights { readable: false, ..self }
+    }
+}
+
+/// Owner, group and mode of a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owned {
+    /// The account's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// Permissions, with set-group-id and the sticky bit.
+    pub mode: u32,
+}
+
 /// Identifies a file apart from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId(u64, u64);
@@ -43,26 +71,46 @@ pub fn truncate(path: &Path, length: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes a file that must not exist yet; readable by the account alone, or by the group of a shared run.
-pub fn create_new(path: &Path, shared: bool) -> io::Result<File> {
+/// Makes a file that must not exist yet.
+pub fn create_new(path: &Path, rights: Rights) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(false).write(true).create_new(true);
-    create(&mut options, path, shared)
+    create(&mut options, path, rights)
 }
 
-/// Makes a file or opens it; see [`create_new`].
-pub fn create_or_open(path: &Path, shared: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    match create(&mut options, path, shared) {
+/// Opens a file for writing, or makes it. The file first: whoever may write it need not be allowed to make one.
+pub fn open_or_create(path: &Path, rights: Rights) -> io::Result<File> {
+    match open_regular(path, true) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    match create_new(path, rights) {
+        // Another process made it in between.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_regular(path, true),
         made => made,
     }
 }
 
+/// Opens a file to append to it, or makes it. Never through a link.
+pub fn append_or_create(path: &Path, rights: Rights) -> io::Result<File> {
+    match open_append(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    match create_new(path, rights) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => open_append(path),
+    }
+}
+
+/// Whether there is a folder of that name itself, not a link to one.
+pub fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
 /// Makes a file with this content, durable, under a name that must not exist. The directory is the caller's.
-pub fn write_new(path: &Path, shared: bool, bytes: &[u8]) -> io::Result<()> {
-    let mut file = create_new(path, shared)?;
+pub fn write_new(path: &Path, rights: Rights, bytes: &[u8]) -> io::Result<()> {
+    let mut file = create_new(path, rights)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -86,21 +134,32 @@ pub fn no_space(error: &io::Error) -> bool {
 mod unix {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
+    use nix::fcntl::OFlag;
     use nix::unistd::{Gid, Group, Uid, User, getgroups};
 
-    use super::{File, FileId, Metadata, OpenOptions, Path, Space, fs, io};
-    use crate::regular::no_follow;
+    use super::{File, FileId, Metadata, OpenOptions, Owned, Path, Rights, Space, fs, io};
+    use crate::regular::{explain_link, no_follow};
 
-    pub fn create(options: &mut OpenOptions, path: &Path, shared: bool) -> io::Result<File> {
-        let mode = if shared { 0o660 } else { 0o600 };
+    pub fn create(options: &mut OpenOptions, path: &Path, rights: Rights) -> io::Result<File> {
+        let group = if rights.holders.is_some() { 0o060 } else { 0 };
+        let readers = if rights.readable { 0o044 } else { 0 };
         no_follow(options);
-        let file = options.mode(mode).open(path)?;
-        // The umask may have taken bits that the group needs.
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        let file = options.mode(0o600).open(path)?;
+        give(rights.holders, &file.metadata()?, |gid| Ok(nix::unistd::fchown(&file, None, Some(gid))?))?;
+        // Set, not asked for: the umask may take bits that the group needs.
+        file.set_permissions(fs::Permissions::from_mode(0o600 | group | readers))?;
         Ok(file)
     }
 
-    /// A file that its owner alone may write, and that the group of a shared run may read.
+    /// Gives a new file or folder to the group, unless it has it already.
+    fn give(group: Option<u32>, meta: &Metadata, to: impl FnOnce(Gid) -> io::Result<()>) -> io::Result<()> {
+        match group {
+            Some(gid) if gid != meta.gid() => to(Gid::from_raw(gid)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A file that its owner alone may write, and that the holders of a shared run may read.
     pub fn create_signed(path: &Path, shared: bool) -> io::Result<File> {
         let mode = if shared { 0o640 } else { 0o600 };
         let mut options = OpenOptions::new();
@@ -111,13 +170,24 @@ mod unix {
         Ok(file)
     }
 
-    /// Makes a folder; the group of a shared one passes on to what is made in it (set-group-id).
-    pub fn make_dir(path: &Path, shared: bool) -> io::Result<()> {
+    /// Makes a folder; the holders' group passes on to what is made in it (set-group-id).
+    pub fn make_dir(path: &Path, rights: Rights) -> io::Result<()> {
+        let group = if rights.holders.is_some() { 0o2070 } else { 0 };
+        let readers = if rights.readable { 0o055 } else { 0 };
+        make_folder(path, rights.holders, 0o700 | group | readers)
+    }
+
+    /// Makes a folder that everybody who gets as far as it may put files into, and take away none but their own. What is
+    /// put in has the folder's group, so that holders can read it.
+    pub fn make_drop_box(path: &Path, holders: Option<u32>) -> io::Result<()> {
+        make_folder(path, holders, if holders.is_some() { 0o3773 } else { 0o3733 })
+    }
+
+    fn make_folder(path: &Path, group: Option<u32>, mode: u32) -> io::Result<()> {
         fs::DirBuilder::new().mode(0o700).create(path)?;
-        if shared {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o2770))?;
-        }
-        Ok(())
+        give(group, &fs::symlink_metadata(path)?, |gid| std::os::unix::fs::lchown(path, None, Some(gid.as_raw())))?;
+        // After the group: changing that may clear the bit. And always: a folder above may have passed on a bit of its own.
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
     }
 
     /// Makes a folder that every account of the machine uses: each may add to it, and remove only what is its own.
@@ -146,7 +216,7 @@ mod unix {
             return Some("it is not a folder (symbolic links are not followed)".to_owned());
         }
         if !sticky && owner != Uid::effective() && !owner.is_root() {
-            return Some(format!("it belongs to {} and is not sticky (mode 1777)", account_of(meta)));
+            return Some(format!("it belongs to {} and is not sticky (mode 1777)", account(meta.uid())));
         }
         if !sticky && meta.mode() & 0o002 != 0 {
             return Some(format!("everybody may take away what lies there (mode {:04o}, not 1777)", meta.mode() & 0o7777));
@@ -166,46 +236,75 @@ mod unix {
         std::path::PathBuf::from("/var/tmp/relevo")
     }
 
-    /// Gives a new folder to a group.
-    pub fn give_to_group(path: &Path, group: &str) -> io::Result<()> {
+    /// Opens a folder to a group that may enter and read it. Nothing passes on to what is made in it.
+    pub fn open_to_voters(path: &Path, voters: u32) -> io::Result<()> {
+        std::os::unix::fs::lchown(path, None, Some(voters))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o750))
+    }
+
+    /// Makes a folder and lets everybody enter and list it.
+    pub fn make_public_dir(path: &Path) -> io::Result<()> {
+        make_folder(path, None, 0o755)
+    }
+
+    /// Owner, group and mode.
+    pub fn owned(meta: &Metadata) -> Option<Owned> {
+        Some(Owned { uid: meta.uid(), gid: meta.gid(), mode: meta.mode() & 0o7777 })
+    }
+
+    /// The number of a group.
+    pub fn group_id(group: &str) -> io::Result<u32> {
         let found = Group::from_name(group)?.ok_or_else(|| io::Error::other(format!("there is no group `{group}`")))?;
-        std::os::unix::fs::chown(path, None, Some(found.gid.as_raw()))?;
-        // Changing the group may clear the bit.
-        fs::set_permissions(path, fs::Permissions::from_mode(0o2770))
+        Ok(found.gid.as_raw())
     }
 
-    /// The group that a folder belongs to, by its name.
-    pub fn group_of(path: &Path) -> io::Result<Option<String>> {
-        let gid = Gid::from_raw(fs::metadata(path)?.gid());
-        Ok(Group::from_gid(gid)?.map(|group| group.name))
+    /// The name of a group.
+    pub fn group_name(gid: u32) -> String {
+        match Group::from_gid(Gid::from_raw(gid)) {
+            Ok(Some(group)) => group.name,
+            _ => format!("gid-{gid}"),
+        }
     }
 
-    /// Whether a folder says of itself that it is shared with a group.
-    pub fn is_shared(meta: &Metadata) -> bool {
-        meta.mode() & 0o2070 == 0o2070
+    /// The accounts that a group lists. Those that have it as their own group are not among them.
+    pub fn listed_members(gid: u32) -> Vec<String> {
+        Group::from_gid(Gid::from_raw(gid)).ok().flatten().map_or_else(Vec::new, |group| group.mem)
     }
 
-    /// Why somebody else could have written to it.
-    pub fn not_private(meta: &Metadata, shared: bool) -> Option<String> {
-        let mode = meta.mode() & 0o7777;
-        if mode & 0o002 != 0 {
-            return Some(format!("everybody may write to it (mode {mode:04o})"));
-        }
-        if shared {
-            let gid = Gid::from_raw(meta.gid());
-            let member = gid == Gid::effective() || getgroups().is_ok_and(|groups| groups.contains(&gid));
-            if !member && !Uid::effective().is_root() {
-                return Some(format!("it is shared with group {}, which you are not in", meta.gid()));
-            }
-            return None;
-        }
-        if mode & 0o020 != 0 {
-            return Some(format!("its group may write to it (mode {mode:04o})"));
-        }
-        if Uid::from_raw(meta.uid()) != Uid::effective() {
-            return Some(format!("it belongs to {}", account_of(meta)));
-        }
-        None
+    /// This process's account.
+    pub fn my_uid() -> u32 {
+        Uid::effective().as_raw()
+    }
+
+    /// Whether this process is of a group.
+    pub fn am_member(gid: u32) -> bool {
+        let gid = Gid::from_raw(gid);
+        gid == Gid::effective() || getgroups().is_ok_and(|groups| groups.contains(&gid))
+    }
+
+    /// Whether an account is of a group.
+    pub fn is_member(uid: u32, gid: u32) -> bool {
+        User::from_uid(Uid::from_raw(uid)).ok().flatten().is_some_and(|user| belongs(&user, gid))
+    }
+
+    /// Whether the account of that name is of a group; `None` if there is no such account.
+    pub fn is_member_by_name(name: &str, gid: u32) -> Option<bool> {
+        User::from_name(name).ok().flatten().map(|user| belongs(&user, gid))
+    }
+
+    fn belongs(user: &User, gid: u32) -> bool {
+        let gid = Gid::from_raw(gid);
+        let listed =
+            |name: std::ffi::CString| nix::unistd::getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&gid));
+        user.gid == gid || std::ffi::CString::new(user.name.as_str()).is_ok_and(listed)
+    }
+
+    /// Whether a group has nobody in it but this account: the group of its own that many systems give to each account.
+    pub fn is_own_group(uid: u32, gid: u32) -> bool {
+        let (Ok(Some(user)), Ok(Some(group))) = (User::from_uid(Uid::from_raw(uid)), Group::from_gid(Gid::from_raw(gid))) else {
+            return false;
+        };
+        user.gid == group.gid && user.name == group.name && group.mem.iter().all(|name| *name == user.name)
     }
 
     /// Whether anybody but the owner may write to it.
@@ -213,20 +312,21 @@ mod unix {
         meta.mode() & 0o022 != 0
     }
 
-    /// The account that owns a file.
-    pub fn account_of(meta: &Metadata) -> String {
-        account(Uid::from_raw(meta.uid()))
+    /// The name of an account, if there is one of that number.
+    ///
+    /// # Errors
+    /// The accounts cannot be asked.
+    pub fn known_account(uid: u32) -> io::Result<Option<String>> {
+        Ok(User::from_uid(Uid::from_raw(uid))?.map(|user| user.name))
     }
 
-    fn account(uid: Uid) -> String {
-        match User::from_uid(uid) {
-            Ok(Some(user)) => user.name,
-            _ => format!("uid-{uid}"),
-        }
+    /// The name of an account, or its number.
+    pub fn account(uid: u32) -> String {
+        known_account(uid).ok().flatten().unwrap_or_else(|| format!("uid-{uid}"))
     }
 
     pub fn current_account() -> String {
-        account(Uid::effective())
+        account(my_uid())
     }
 
     pub fn file_id(meta: &Metadata) -> FileId {
@@ -266,10 +366,10 @@ pub use unix::*;
 
 #[cfg(windows)]
 mod windows {
-    use super::{File, FileId, Metadata, OpenOptions, Path, Space, fs, io};
+    use super::{File, FileId, Metadata, OpenOptions, Owned, Path, Rights, Space, fs, io};
 
     /// Access rights come from the folder: `runs/` lies in the account's own profile or has been given to the shift.
-    pub fn create(options: &mut OpenOptions, path: &Path, _shared: bool) -> io::Result<File> {
+    pub fn create(options: &mut OpenOptions, path: &Path, _rights: Rights) -> io::Result<File> {
         options.open(path)
     }
 
@@ -277,7 +377,7 @@ mod windows {
         OpenOptions::new().write(true).create_new(true).open(path)
     }
 
-    pub fn make_dir(path: &Path, _shared: bool) -> io::Result<()> {
+    pub fn make_dir(path: &Path, _rights: Rights) -> io::Result<()> {
         fs::create_dir(path)
     }
 
@@ -303,24 +403,65 @@ mod windows {
         std::env::var_os("ProgramData").map_or_else(|| "C:\\ProgramData".into(), std::path::PathBuf::from).join("relevo")
     }
 
-    pub fn give_to_group(_path: &Path, _group: &str) -> io::Result<()> {
+    pub fn make_drop_box(path: &Path, _holders: Option<u32>) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+
+    pub fn make_public_dir(path: &Path) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+
+    pub fn open_to_voters(_path: &Path, _voters: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Without unsafe code, owners and access lists cannot be asked for.
+    pub fn owned(_meta: &Metadata) -> Option<Owned> {
+        None
+    }
+
+    pub fn group_id(_group: &str) -> io::Result<u32> {
         Err(io::Error::other("on Windows, give the group access to the folder itself"))
     }
 
-    pub fn group_of(_path: &Path) -> io::Result<Option<String>> {
-        Ok(None)
+    pub fn group_name(gid: u32) -> String {
+        gid.to_string()
     }
 
-    pub fn is_shared(_meta: &Metadata) -> bool {
+    pub fn listed_members(_gid: u32) -> Vec<String> {
+        Vec::new()
+    }
+
+    pub fn my_uid() -> u32 {
+        0
+    }
+
+    pub fn am_member(_gid: u32) -> bool {
         false
     }
 
-    pub fn not_private(_meta: &Metadata, _shared: bool) -> Option<String> {
+    pub fn is_member(_uid: u32, _gid: u32) -> bool {
+        false
+    }
+
+    pub fn is_member_by_name(_name: &str, _gid: u32) -> Option<bool> {
         None
+    }
+
+    pub fn is_own_group(_uid: u32, _gid: u32) -> bool {
+        false
     }
 
     pub fn others_may_write(_meta: &Metadata) -> bool {
         false
+    }
+
+    pub fn known_account(_uid: u32) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    pub fn account(uid: u32) -> String {
+        uid.to_string()
     }
 
     pub fn current_account() -> String {

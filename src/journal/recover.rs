@@ -11,13 +11,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::chain::{self, Chain};
+use super::circles::Shares;
 use super::file::FileJournal;
 use super::frame::{self, MAX_BATCH, OVERHEAD};
 use super::head::{self, Head, Slots};
 use super::holder::{Refusal, holder_alive, judge_holder};
 use super::lock::Lock;
-use super::os;
 use super::read::{Frames, NAME, Next};
+use super::{os, run_dir};
 use crate::error::{Exit, Failure};
 use crate::run::event::{Event, Holder, OLDEST_SEMANTICS, Record, SEMANTICS};
 
@@ -222,8 +223,7 @@ pub fn open_for_writing(
     };
 
     // From here on the run is ours, and the directory is changed.
-    let shared = os::is_shared(&std::fs::metadata(dir).map_err(failed)?);
-    let torn = scanned.tail.map(|tail| cut(dir, scanned.end, &tail, shared)).transpose().map_err(failed)?;
+    let torn = scanned.tail.map(|tail| cut(dir, scanned.end, &tail)).transpose().map_err(failed)?;
     confirm(&path, &file, scanned.marked, scanned.end).map_err(failed)?;
     let head = Head::open(dir).map_err(|e| OpenError::io(&dir.join(head::NAME), e))?;
     let last_seq = scanned.chain.seq;
@@ -329,17 +329,19 @@ pub(super) fn name_of(dir: &Path) -> String {
     absolute.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Keeps the tail beside the journal, durably, and only then cuts it off.
-fn cut(dir: &Path, end: u64, tail: &[u8], shared: bool) -> io::Result<Torn> {
+/// Keeps the tail, durably, and only then cuts it off.
+fn cut(dir: &Path, end: u64, tail: &[u8]) -> io::Result<Torn> {
+    let rights = Shares::of(dir)?.rights().closed();
+    let folder = run_dir::inner(dir, run_dir::TORN);
     let mut number = 1;
     let kept = loop {
-        let kept = dir.join(format!("{NAME}.torn-{number}"));
-        match os::write_new(&kept, shared, tail) {
+        let kept = folder.join(format!("{NAME}.torn-{number}"));
+        match os::write_new(&kept, rights, tail) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             written => break written.map(|()| kept)?,
         }
     };
-    os::sync_dir(dir)?;
+    os::sync_dir(&folder)?;
     os::truncate(&dir.join(NAME), end)?;
     os::sync_dir(dir)?;
     Ok(Torn { bytes: tail.len() as u64, sha256: chain::text(&chain::hash(tail)).to_owned(), kept })

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::circles::{self, Access, Circles, Groups, Shares};
 use super::evidence::EvidenceStore;
 use super::file::FileJournal;
 use super::frame::{self, Decoded, HEADER};
-use super::head;
 use super::lock::{Lock, LockError};
+use super::os::Rights;
 use super::read::{self, Frames, Next};
 use super::{chain, evidence, inbox, lock, os};
 use crate::error::{Exit, Failure};
@@ -26,6 +27,10 @@ pub const SOURCES: &str = "sources";
 const INDEX: &str = "index";
 /// Output files of attempts.
 pub const OUTPUT: &str = "output";
+/// The developers' logs, one per account. In runs of before it is a file.
+pub const LOG: &str = "log";
+/// Tails that were cut off. Runs of before keep them beside the journal.
+pub const TORN: &str = "torn";
 
 /// A run does not start, and should start nothing destructive, with less than this.
 pub const LEAST_BYTES: u64 = 256 << 20;
@@ -57,6 +62,12 @@ pub enum DirError {
         /// What was found.
         why: String,
     },
+    /// It belongs to others, and this account may not do that with it.
+    #[error("{0}")]
+    Closed(Box<Closed>),
+    /// The groups that it is to be shared with cannot be used.
+    #[error("{0}")]
+    Groups(String),
     /// The disk is a network's or a program's.
     #[error("`{path}` lies on {kind}, whose locks and syncs cannot be relied on")]
     FileSystem {
@@ -110,8 +121,12 @@ impl From<DirError> for Failure {
             DirError::Lock(error) => error.into(),
             DirError::BadId(_) | DirError::Exists(_) => Failure::new(Exit::Usage, message),
             DirError::NotFound { .. } => Failure::new(Exit::NothingToResume, message).hint("`relevo status` lists the runs"),
-            DirError::Unsafe { .. } => Failure::new(Exit::Refused, message)
-                .hint("a run directory belongs to one account (mode 0700), or to a group given with `--group`"),
+            DirError::Unsafe { .. } => Failure::new(Exit::Refused, message).hint(
+                "a run directory belongs to one account (mode 0700), or is shared by `--group` and `--voters` at its start",
+            ),
+            DirError::Closed(closed) => (*closed).into(),
+            DirError::Groups(_) => Failure::new(Exit::Usage, message)
+                .hint("`--group GROUP` names those who may resume the run, `--voters GROUP` those who may read it and vote"),
             DirError::FileSystem { .. } => {
                 Failure::new(Exit::Refused, message).hint("use a local disk (`--runs DIR`), or insist with `--allow-fs`")
             }
@@ -122,11 +137,66 @@ impl From<DirError> for Failure {
     }
 }
 
+/// What somebody may not do with a run, and how it is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The run, or the folder of runs.
+    pub what: String,
+    /// Whose it is.
+    pub owner: String,
+    /// Who asks.
+    pub me: String,
+    /// Whom it is shared with; `None` if that cannot be seen.
+    pub circles: Option<Circles>,
+    /// False if not even reading is allowed.
+    pub may_read: bool,
+}
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Closed { what, owner, me, circles, may_read } = self;
+        let shared = match circles {
+            None => "which `".to_owned() + me + "` may not enter",
+            Some(Circles::Private) => "who has shared it with nobody".to_owned(),
+            Some(Circles::Holders { group } | Circles::Voters { holders: Some(group), .. }) if *may_read => {
+                format!("and only group `{group}` may resume it as well")
+            }
+            Some(Circles::Holders { group }) => format!("who has shared it with group `{group}` alone"),
+            Some(Circles::Voters { holders: None, .. }) if *may_read => {
+                "who has not allowed anybody else to resume it".to_owned()
+            }
+            Some(Circles::Voters { voters, .. }) => format!("and nobody reads it who is not in group `{voters}`"),
+        };
+        let verb = if *may_read { "resume" } else { "read" };
+        write!(f, "`{me}` may not {verb} {what}: it belongs to `{owner}`, {shared}")
+    }
+}
+
+impl From<Closed> for Failure {
+    fn from(closed: Closed) -> Self {
+        let failure = Failure::new(Exit::Refused, closed.to_string());
+        let owner = &closed.owner;
+        if closed.may_read {
+            return failure
+                .detail("as a voter you may read its status and leave orders and votes (`status`, `decide`, `pause`, `abort`)")
+                .hint(format!(
+                    "ask `{owner}`, or a holder; who may resume a run is said at its start: `relevo run --group GROUP`"
+                ));
+        }
+        failure.hint(format!(
+            "ask `{owner}`; at its start a run is shared: `relevo run --voters GROUP` lets a group read it and vote, `--group GROUP` \
+             lets a group resume it"
+        ))
+    }
+}
+
 /// Who may use a run directory, and where it may lie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sharing {
-    /// A group whose members may take turns.
+    /// Holders: a group whose members may take turns. They write the run's files.
     pub group: Option<String>,
+    /// Voters: a group whose members may read the run and drop letters.
+    pub voters: Option<String>,
     /// Accept network and user-space file systems.
     pub allow_fs: bool,
 }
@@ -170,6 +240,8 @@ pub struct Listed {
     pub started: Option<Timestamp>,
     /// What it is; as above.
     pub mode: Option<Mode>,
+    /// This account may not read it.
+    pub closed: bool,
 }
 
 /// The folder of one run.
@@ -177,7 +249,9 @@ pub struct Listed {
 pub struct RunDir {
     path: PathBuf,
     id: String,
-    shared: bool,
+    shares: Shares,
+    /// What is wrong with folders that nothing is believed from.
+    untidy: Vec<String>,
 }
 
 /// One file in `sources/`.
@@ -251,7 +325,8 @@ impl RunDir {
         if !is_id(new.id) {
             return Err(DirError::BadId(new.id.to_owned()));
         }
-        let root = make_root(runs_root)?;
+        let groups = Groups::find(sharing.group.as_deref(), sharing.voters.as_deref()).map_err(DirError::Groups)?;
+        let root = make_root(runs_root, groups.holders.is_some() || groups.voters.is_some())?;
         if let (Some(kind), false) = (os::unfit_file_system(&root).map_err(DirError::io(&root))?, sharing.allow_fs) {
             return Err(DirError::FileSystem { path: root, kind });
         }
@@ -261,8 +336,11 @@ impl RunDir {
             return Err(DirError::Exists(new.id.to_owned()));
         }
         let draft = root.join(format!(".{}.{:016x}.new", new.id, os::random()));
-        let dir = RunDir { path: draft.clone(), id: new.id.to_owned(), shared: sharing.group.is_some() };
-        let made = dir.fill(new, sharing, past, more).and_then(|made| {
+        let made = fill(&draft, new, &groups, past, more).and_then(|made| {
+            if let Some(voters) = groups.voters {
+                // The last thing before it gets its name: until then nobody else looks in.
+                os::open_to_voters(&draft, voters).map_err(DirError::io(&draft))?;
+            }
             match fs::rename(&draft, &path) {
                 // A run is never an empty folder, so it is never renamed over.
                 Err(_) if path.symlink_metadata().is_ok() => return Err(DirError::Exists(new.id.to_owned())),
@@ -277,68 +355,16 @@ impl RunDir {
             let _ = fs::remove_dir_all(&draft);
         })?;
         journal.moved_to(&path);
-        Ok(Created { dir: RunDir { path, ..dir }, journal, records })
+        let shares = Shares::of(&path).map_err(DirError::io(&path))?;
+        let dir = RunDir { path, id: new.id.to_owned(), shares, untidy: Vec::new() };
+        Ok(Created { dir, journal, records })
     }
 
-    fn fill(
-        &self,
-        new: &NewRun<'_>,
-        sharing: &Sharing,
-        past: &[Record],
-        more: &mut dyn FnMut(&Path) -> Result<(), DirError>,
-    ) -> Result<(FileJournal, Vec<Record>), DirError> {
-        let folder = |name: &str| {
-            let path = self.path.join(name);
-            os::make_dir(&path, self.shared).map_err(DirError::io(&path)).map(|()| path)
-        };
-        let file = |name: &str, text: &str| {
-            let path = self.path.join(name);
-            os::write_new(&path, self.shared, text.as_bytes()).map_err(DirError::io(&path))
-        };
-        folder("")?;
-        if let Some(group) = &sharing.group {
-            os::give_to_group(&self.path, group).map_err(DirError::io(&self.path))?;
-        }
-        file(".gitignore", "*\n")?;
-        let sources = folder(SOURCES)?;
-        let mut index = Index { sources: Vec::new(), resolved: sha256(new.resolved) };
-        for (at, (from, text)) in new.sources.iter().enumerate() {
-            let name = if at == 0 { PLAN.to_owned() } else { format!("{SOURCES}/{at:03}-{}", plain_name(from)) };
-            file(&name, text)?;
-            index.sources.push(Source { from: from.clone(), file: name, sha256: sha256(text) });
-        }
-        file(RESOLVED, new.resolved)?;
-        // One frame: a changed byte shows, as in the journal.
-        let mut line = Vec::new();
-        let at = sources.join(INDEX);
-        frame::encode(&mut line, |buffer| serde_json::to_writer(buffer, &index))
-            .map_err(io::Error::other)
-            .and_then(|_| os::write_new(&at, self.shared, &line))
-            .map_err(DirError::io(&at))?;
-        for name in [evidence::NAME, OUTPUT, inbox::NAME, inbox::DONE, inbox::REJECTED] {
-            folder(name)?;
-        }
-        // An empty folder needs no sync of its own: that of the folder which names it is enough.
-        let inbox = self.path.join(inbox::NAME);
-        os::sync_dir(&inbox).map_err(DirError::io(&inbox))?;
-        os::sync_dir(&sources).map_err(DirError::io(&sources))?;
-
-        more(&self.path)?;
-
-        let lock = Lock::take(&self.path, self.shared, new.holder, new.what, new.at)?;
-        let taken = Event::LockTaken { holder: new.holder.clone(), take_over: false };
-        let first = new.first.iter().cloned();
-        let first: Vec<Event> =
-            if past.is_empty() { first.chain([taken]).collect() } else { std::iter::once(taken).chain(first).collect() };
-        let made = FileJournal::create(&self.path, self.shared, lock, new.at, past, &first)
-            .and_then(|made| os::sync_dir(&self.path).map(|()| made));
-        made.map_err(DirError::io(&self.path.join(read::NAME)))
-    }
-
-    /// Opens the run `id` in `runs_root`, and makes sure that nobody else could have written to it.
+    /// Opens the run `id` in `runs_root`, for reading at least, and makes sure that nobody but its holders could have
+    /// written to it. What may be done with it is [`RunDir::access`].
     ///
     /// # Errors
-    /// There is none, or it cannot be trusted.
+    /// There is none, it is closed to this account, or it cannot be trusted.
     pub fn open(runs_root: &Path, id: &str, allow_fs: bool) -> Result<Self, DirError> {
         if !is_id(id) {
             return Err(DirError::BadId(id.to_owned()));
@@ -346,47 +372,34 @@ impl RunDir {
         let root = std::path::absolute(runs_root).map_err(DirError::io(runs_root))?;
         let path = root.join(id);
         let meta = match path.symlink_metadata() {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(DirError::Closed(Box::new(closed_root(&root))));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(DirError::NotFound { id: id.to_owned(), root });
             }
-            meta => meta.map_err(DirError::io(&path))?,
+            Err(error) => return Err(DirError::io(&path)(error)),
         };
-        let distrust = |path: &Path, why: &str| DirError::Unsafe { path: path.to_owned(), why: why.to_owned() };
         if !meta.is_dir() {
-            return Err(distrust(&path, "not a folder (symbolic links are not followed)"));
+            return Err(DirError::Unsafe { path, why: "not a folder (symbolic links are not followed)".to_owned() });
+        }
+        let shares = Shares::of(&path).map_err(DirError::io(&path))?;
+        if shares.access() == Access::Nothing {
+            return Err(DirError::Closed(Box::new(closed(id, shares, false))));
         }
         if let (Some(kind), false) = (os::unfit_file_system(&path).map_err(DirError::io(&path))?, allow_fs) {
             return Err(DirError::FileSystem { path, kind });
         }
-        let shared = os::is_shared(&meta);
-        if let Some(why) = os::not_private(&meta, shared) {
-            return Err(distrust(&path, &why));
-        }
-        for name in [read::NAME, head::NAME, lock::NAME, PLAN, RESOLVED] {
-            let path = path.join(name);
-            let meta = match path.symlink_metadata() {
-                // A missing file is for those to report who need it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                meta => meta.map_err(DirError::io(&path))?,
-            };
-            os::one_regular_file(&meta).map_err(|why| distrust(&path, why))?;
-            if let Some(why) = os::not_private(&meta, shared) {
-                return Err(distrust(&path, &why));
-            }
-        }
-        for name in [inbox::NAME, evidence::NAME, SOURCES, OUTPUT] {
-            let path = path.join(name);
-            if path.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) {
-                return Err(distrust(&path, "not a folder"));
-            }
-        }
-        Ok(RunDir { path, id: id.to_owned(), shared })
+        let untidy = circles::check(&path, shares).map_err(|(path, why)| DirError::Unsafe { path, why })?;
+        let untidy = untidy.into_iter().map(|(path, why)| format!("{}: {why}; it is not used", path.display())).collect();
+        Ok(RunDir { path, id: id.to_owned(), shares, untidy })
     }
 
     /// For reading only, whoever could have written to it.
     pub(super) fn untrusted(path: &Path) -> Self {
         let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        RunDir { path: path.to_owned(), id, shared: false }
+        RunDir { path: path.to_owned(), id, shares: Shares::default(), untidy: Vec::new() }
     }
 
     /// The runs in a folder, oldest first. A folder that is missing has none.
@@ -403,16 +416,22 @@ impl RunDir {
             let entry = entry?;
             let name = entry.file_name();
             let Some(id) = name.to_str().filter(|id| is_id(id)) else { continue };
-            // What cannot be looked at is there all the same.
+            if !entry.file_type()?.is_dir() {
+                continue;
+            }
             let resolved = entry.path().join(RESOLVED).symlink_metadata();
-            let complete = resolved.err().is_none_or(|error| error.kind() != io::ErrorKind::NotFound);
-            if entry.file_type()?.is_dir() && complete {
+            if resolved.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+                runs.push(Listed { id: id.to_owned(), started: None, mode: None, closed: true });
+                continue;
+            }
+            // What cannot be looked at is there all the same.
+            if resolved.err().is_none_or(|error| error.kind() != io::ErrorKind::NotFound) {
                 let first = first_record(&entry.path());
                 let mode = first.as_ref().and_then(|record| match &record.event {
                     Event::RunStarted { mode, .. } => Some(*mode),
                     _ => None,
                 });
-                runs.push(Listed { id: id.to_owned(), started: first.map(|record| record.at), mode });
+                runs.push(Listed { id: id.to_owned(), started: first.map(|record| record.at), mode, closed: false });
             }
         }
         runs.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
@@ -439,30 +458,62 @@ impl RunDir {
         &self.id
     }
 
-    /// True if a group takes turns with it.
+    /// What is wrong with it and hinders nothing: logs and answers, which nobody believes. For people.
+    #[must_use]
+    pub fn untidy(&self) -> &[String] {
+        &self.untidy
+    }
+
+    /// Who may use it.
+    #[must_use]
+    pub fn circles(&self) -> Circles {
+        self.shares.circles()
+    }
+
+    /// What this account may do with it.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.shares.access()
+    }
+
+    /// Whether a file or folder belongs to whoever the run belongs to: then it is trusted as far as the run itself.
+    #[must_use]
+    pub fn is_of_its_owner(&self, path: &Path) -> bool {
+        self.shares.is_owner_of(path)
+    }
+
+    /// True if a group takes turns with it, or votes in it.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.shared
+        self.shares.is_shared()
+    }
+
+    /// What files in it are made with.
+    pub(super) fn rights(&self) -> Rights {
+        self.shares.rights()
     }
 
     /// Takes the run's lock, without waiting.
     ///
     /// # Errors
-    /// Somebody holds it, or the file cannot be used.
+    /// Somebody holds it, this account may not, or the file cannot be used.
     pub fn lock(&self, me: &Holder, what: &str, since: Timestamp) -> Result<Lock, LockError> {
-        Lock::take(&self.path, self.shared, me, what, since)
+        if self.access() != Access::Hold {
+            return Err(LockError::NotAHolder(Box::new(closed(&self.id, self.shares, true))));
+        }
+        Lock::take(&self.path, self.shares.is_shared(), me, what, since)
     }
 
     /// Where the run's evidence is kept.
     #[must_use]
     pub fn evidence(&self) -> EvidenceStore {
-        EvidenceStore::of(&self.path, self.shared)
+        EvidenceStore::of(&self.path, self.shares.rights().closed())
     }
 
     /// Where amendments of the plan are kept, named by what they hold; among the other texts that the run is made of.
     #[must_use]
     pub fn amendments(&self) -> EvidenceStore {
-        EvidenceStore::at(self.path.join(SOURCES), self.shared)
+        EvidenceStore::at(self.path.join(SOURCES), self.shares.rights())
     }
 
     /// Where attempts keep the output of what they start.
@@ -512,12 +563,120 @@ impl RunDir {
     }
 }
 
-/// Makes the folder of runs if it is missing, durably. Returns its absolute path.
-fn make_root(runs_root: &Path) -> Result<PathBuf, DirError> {
+/// Lays out a new run in a folder that does not exist yet. What voters may read is made so; the folder itself is not.
+fn fill(
+    path: &Path,
+    new: &NewRun<'_>,
+    groups: &Groups,
+    past: &[Record],
+    more: &mut dyn FnMut(&Path) -> Result<(), DirError>,
+) -> Result<(FileJournal, Vec<Record>), DirError> {
+    let rights = Rights { holders: groups.holders, readable: groups.voters.is_some() };
+    let folder = |name: &str, rights: Rights| {
+        let path = path.join(name);
+        os::make_dir(&path, rights).map_err(DirError::io(&path)).map(|()| path)
+    };
+    let file = |name: &str, text: &str| {
+        let path = path.join(name);
+        os::write_new(&path, rights, text.as_bytes()).map_err(DirError::io(&path))
+    };
+    // With voters the outer folder is theirs, and holders make nothing in it.
+    folder("", if groups.voters.is_some() { Rights::default() } else { rights })?;
+    file(".gitignore", "*\n")?;
+    let sources = folder(SOURCES, rights)?;
+    let mut index = Index { sources: Vec::new(), resolved: sha256(new.resolved) };
+    for (at, (from, text)) in new.sources.iter().enumerate() {
+        let name = if at == 0 { PLAN.to_owned() } else { format!("{SOURCES}/{at:03}-{}", plain_name(from)) };
+        file(&name, text)?;
+        index.sources.push(Source { from: from.clone(), file: name, sha256: sha256(text) });
+    }
+    file(RESOLVED, new.resolved)?;
+    // One frame: a changed byte shows, as in the journal.
+    let mut line = Vec::new();
+    let at = sources.join(INDEX);
+    frame::encode(&mut line, |buffer| serde_json::to_writer(buffer, &index))
+        .map_err(io::Error::other)
+        .and_then(|_| os::write_new(&at, rights, &line))
+        .map_err(DirError::io(&at))?;
+    let inbox = path.join(inbox::NAME);
+    if groups.voters.is_some() {
+        os::make_drop_box(&inbox, groups.holders).map_err(DirError::io(&inbox))?;
+    } else {
+        folder(inbox::NAME, rights)?;
+    }
+    folder(inbox::DONE, rights)?;
+    for name in [inbox::REJECTED, evidence::NAME, OUTPUT, LOG, TORN] {
+        folder(name, rights.closed())?;
+    }
+    // An empty folder needs no sync of its own: that of the folder which names it is enough.
+    os::sync_dir(&inbox).map_err(DirError::io(&inbox))?;
+    os::sync_dir(&sources).map_err(DirError::io(&sources))?;
+
+    more(path)?;
+
+    // Closed to voters: who can open it can hold it.
+    let lock = path.join(lock::NAME);
+    os::create_new(&lock, rights.closed()).map_err(DirError::io(&lock))?;
+    let lock = Lock::take(path, groups.holders.is_some(), new.holder, new.what, new.at)?;
+    let taken = Event::LockTaken { holder: new.holder.clone(), take_over: false };
+    let first = new.first.iter().cloned();
+    let first: Vec<Event> =
+        if past.is_empty() { first.chain([taken]).collect() } else { std::iter::once(taken).chain(first).collect() };
+    let made = FileJournal::create(path, rights, lock, new.at, past, &first).and_then(|made| os::sync_dir(path).map(|()| made));
+    made.map_err(DirError::io(&path.join(read::NAME)))
+}
+
+/// Opens the developers' log of this account. Neither the folder nor the file may be a link.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn open_log(dir: &Path) -> io::Result<fs::File> {
+    let path = dir.join(LOG);
+    let shares = Shares::of(dir)?;
+    let rights = shares.rights().closed();
+    if os::is_folder(&path) {
+        if let Some(why) = circles::unfit_folder(&path, shares)? {
+            return Err(io::Error::other(why));
+        }
+        return os::append_or_create(&path.join(plain_name(Path::new(&os::current_account()))), rights);
+    }
+    // A run of before.
+    os::append_or_create(&path, Rights::default())
+}
+
+/// The folder of that name, or the run directory itself, where it lay before.
+pub(super) fn inner(dir: &Path, name: &str) -> PathBuf {
+    let folder = dir.join(name);
+    if os::is_folder(&folder) { folder } else { dir.to_owned() }
+}
+
+fn closed(id: &str, shares: Shares, may_read: bool) -> Closed {
+    let circles = Some(shares.circles());
+    Closed { what: format!("run `{id}`"), owner: shares.owner(), me: os::current_account(), circles, may_read }
+}
+
+/// A folder of runs that this account may not enter: the nearest folder above that can be seen says whose it is.
+fn closed_root(root: &Path) -> Closed {
+    let seen = root.ancestors().find_map(|path| Some((path, os::owned(&path.symlink_metadata().ok()?)?)));
+    let owner = seen.map_or_else(|| "somebody else".to_owned(), |(_, found)| os::account(found.uid));
+    let what = format!("the runs in {}", root.display());
+    Closed { what, owner, me: os::current_account(), circles: None, may_read: false }
+}
+
+/// Whose a folder of runs is that this account may not list; for a refusal.
+#[must_use]
+pub fn may_not_list(root: &Path) -> Failure {
+    closed_root(&std::path::absolute(root).unwrap_or_else(|_| root.to_owned())).into()
+}
+
+/// Makes the folder of runs if it is missing, durably. Returns its absolute path. Others may enter and list it if a run in
+/// it is shared.
+fn make_root(runs_root: &Path, shared: bool) -> Result<PathBuf, DirError> {
     let root = std::path::absolute(runs_root).map_err(DirError::io(runs_root))?;
     let mut missing: Vec<&Path> = root.ancestors().take_while(|path| !path.exists()).collect();
     while let Some(path) = missing.pop() {
-        match os::make_dir(path, false) {
+        let made = if shared { os::make_public_dir(path) } else { os::make_dir(path, Rights::default()) };
+        match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made.map_err(DirError::io(path))?,
         }

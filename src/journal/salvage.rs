@@ -17,6 +17,8 @@ use super::lock::{self, LockError};
 use super::os;
 use super::read::{Frames, NAME, Next};
 use super::recover::{self, Damage, OpenError};
+use super::circles::Circles;
+use super::os::Rights;
 use super::run_dir::{Created, DirError, NewRun, OUTPUT, RunDir, Sharing};
 use crate::error::{Exit, Failure};
 use crate::run::event::{Event, EvidenceRef, Holder, Person, Record};
@@ -189,13 +191,17 @@ pub fn write(runs_root: &Path, from: &RunDir, new: &Successor<'_>) -> Result<Sal
         at: new.at,
         first: &[salvaged],
     };
-    let group = if from.is_shared() { os::group_of(from.path()).map_err(DirError::io(from.path()))? } else { None };
-    let sharing = Sharing { group, allow_fs: new.allow_fs };
+    let (group, voters) = match from.circles() {
+        Circles::Private => (None, None),
+        Circles::Holders { group } => (Some(group), None),
+        Circles::Voters { voters, holders } => (holders, Some(voters)),
+    };
+    let sharing = Sharing { group, voters, allow_fs: new.allow_fs };
     let (mut evidence, mut missing) = (0, Vec::new());
     let created = RunDir::create_from(runs_root, &run, &sharing, &past, &mut |to| {
         for name in new.files {
             let bytes = whole(&from.path().join(name))?;
-            put(&to.join(name), from.is_shared(), &bytes)?;
+            put(&to.join(name), from.rights(), &bytes)?;
         }
         (evidence, missing) = copy_evidence(from, to, &past)?;
         copy_output(from, to)
@@ -211,8 +217,8 @@ fn whole(path: &Path) -> Result<Vec<u8>, DirError> {
     Ok(bytes)
 }
 
-fn put(path: &Path, shared: bool, bytes: &[u8]) -> Result<(), DirError> {
-    os::write_new(path, shared, bytes).map_err(DirError::io(path))
+fn put(path: &Path, rights: Rights, bytes: &[u8]) -> Result<(), DirError> {
+    os::write_new(path, rights, bytes).map_err(DirError::io(path))
 }
 
 /// Copies every file that is what its name says: a before-image of the lost part may be the only one there is. Tells
@@ -239,7 +245,7 @@ fn copy_evidence(from: &RunDir, to: &Path, past: &[Record]) -> Result<(usize, Ve
         let path = old.join(&name);
         match whole(&path) {
             Ok(bytes) if chain::text(&chain::hash(&bytes)) == name => {
-                put(&new.join(&name), from.is_shared(), &bytes)?;
+                put(&new.join(&name), from.rights().closed(), &bytes)?;
                 copied += 1;
                 named.retain(|reference| reference.sha256 != name);
             }
@@ -266,19 +272,20 @@ fn copy_evidence(from: &RunDir, to: &Path, past: &[Record]) -> Result<(usize, Ve
 /// yet, and the locks of the old ones would say nothing here.
 fn copy_output(from: &RunDir, to: &Path) -> Result<(), DirError> {
     let into = to.join(OUTPUT).join(from.id());
-    os::make_dir(&into, from.is_shared()).map_err(DirError::io(&into))?;
-    copy_folder(&from.path().join(OUTPUT), &into, from.is_shared())
+    let rights = from.rights().closed();
+    os::make_dir(&into, rights).map_err(DirError::io(&into))?;
+    copy_folder(&from.path().join(OUTPUT), &into, rights)
 }
 
-fn copy_folder(old: &Path, new: &Path, shared: bool) -> Result<(), DirError> {
+fn copy_folder(old: &Path, new: &Path, rights: Rights) -> Result<(), DirError> {
     for name in names(old)? {
         let (path, copy) = (old.join(&name), new.join(&name));
         let meta = path.symlink_metadata().map_err(DirError::io(&path))?;
         if meta.is_dir() {
-            os::make_dir(&copy, shared).map_err(DirError::io(&copy))?;
-            copy_folder(&path, &copy, shared)?;
+            os::make_dir(&copy, rights).map_err(DirError::io(&copy))?;
+            copy_folder(&path, &copy, rights)?;
         } else if os::one_regular_file(&meta).is_ok() {
-            put(&copy, shared, &whole(&path)?)?;
+            put(&copy, rights, &whole(&path)?)?;
         }
     }
     os::sync_dir(new).map_err(DirError::io(new))

@@ -45,6 +45,9 @@ pub struct VerifyReport {
     pub watermark: Option<u64>,
     /// Length of an incomplete end beyond the watermark, which the next holder will keep and cut off. No damage.
     pub torn: Option<u64>,
+    /// True if this account may not look into `evidence/`: a voter.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub evidence_closed: bool,
     /// Files under `evidence/` that no record names. No damage: a crash came between the two.
     pub orphans: Vec<String>,
     /// Damage, in file order.
@@ -60,6 +63,9 @@ impl std::fmt::Display for VerifyReport {
         }
         if let Some(bytes) = self.torn {
             writeln!(f, "ends in the middle of a record ({bytes} bytes, never durable): `resume` keeps and cuts it; no damage")?;
+        }
+        if self.evidence_closed {
+            writeln!(f, "the evidence is closed to voters and was not looked at; a holder may verify it")?;
         }
         for name in &self.orphans {
             writeln!(f, "evidence {name} is named by no record; no damage")?;
@@ -217,6 +223,14 @@ fn stored(dir: &Path, report: &mut VerifyReport, named: &BTreeSet<EvidenceRef>) 
         };
         report.findings.push(general(dir, error.to_string()));
     }
+    let entries = match fs::read_dir(dir.join(evidence::NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            report.evidence_closed = true;
+            return Ok(());
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        entries => Some(entries?),
+    };
     let store = run_dir.evidence();
     for reference in named {
         if let Err(error) = store.load(reference) {
@@ -227,11 +241,7 @@ fn stored(dir: &Path, report: &mut VerifyReport, named: &BTreeSet<EvidenceRef>) 
             report.findings.push(general(&path, format!("evidence ({}): {error}", reference.kind)));
         }
     }
-    let entries = match fs::read_dir(dir.join(evidence::NAME)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
+    for entry in entries.into_iter().flatten() {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !named.iter().any(|reference| reference.sha256 == name) {
             report.orphans.push(name);
