@@ -30,6 +30,7 @@ mod logging;
 mod messages;
 mod open;
 mod orders;
+mod post;
 mod preflight;
 mod probe;
 mod prompt;

@@ -2,22 +2,18 @@
 //! into the journal if nobody holds the run.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::common::{self, RunsArgs};
 use super::engine::{self, Session};
 use super::messages::Result;
+use super::post::{self, Reply};
 use super::{open, resume, two_runs};
 use crate::error::{Exit, Failure};
-use crate::journal::{Answer, Lock, LockError, RunDir, inbox, lock};
+use crate::journal::{Lock, LockError, RunDir};
 use crate::run::event::Holder;
+use crate::run::letters::Answer;
 use crate::run::order::Order;
 use crate::time::Span;
-
-/// How long the holder may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it is listened for an answer before a look whether the holder is still there.
-const LISTEN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
 pub struct PauseArgs {
@@ -163,7 +159,7 @@ pub fn send(dir: RunDir, orders: &[Order]) -> Result {
 fn ask(dir: RunDir, orders: &[Order]) -> anyhow::Result<Vec<Answer>> {
     let mut answers = Vec::new();
     for (at, order) in orders.iter().enumerate() {
-        match ask_holder(&dir, order)? {
+        match post::ask_holder(&dir, order)? {
             Reply::Answered(answer) => answers.push(answer),
             Reply::Gone(lock) => {
                 answers.extend(record(dir, lock, &orders[at..])?);
@@ -197,38 +193,4 @@ fn record(dir: RunDir, lock: Lock, orders: &[Order]) -> anyhow::Result<Vec<Answe
         Err(reason) => Answer::Refused { reason },
     };
     Ok(receipts.into_iter().map(answer).collect())
-}
-
-/// What came of asking the holder.
-enum Reply {
-    /// It answered.
-    Answered(Answer),
-    /// It left without looking; the order was taken back, and the lock is ours.
-    Gone(Lock),
-}
-
-/// Leaves an order with the holder and waits for its answer.
-fn ask_holder(dir: &RunDir, order: &Order) -> anyhow::Result<Reply> {
-    let path = dir.path();
-    let failed = |error| Failure::io(path.join(inbox::NAME).display(), &error);
-    let id = inbox::post(path, order, None, common::now()).map_err(failed)?;
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if let Some(answer) = inbox::await_answer(path, &id, LISTEN).map_err(failed)? {
-            return Ok(Reply::Answered(answer));
-        }
-        // A run that just ended or stopped at a question has nobody any more who looks into its inbox.
-        if let Ok(lock) = dir.lock(&Holder::current(), "order", common::now()) {
-            if let Some(answer) = inbox::answer_to(path, &id).map_err(failed)? {
-                return Ok(Reply::Answered(answer));
-            }
-            inbox::withdraw(path, &id).map_err(failed)?;
-            return Ok(Reply::Gone(lock));
-        }
-    }
-    let holder = lock::holder_of(path).map_or_else(String::new, |by| format!(" (pid {})", by.holder.pid));
-    Err(Failure::new(Exit::Held, format!("the holder of the run{holder} has not answered yet"))
-        .detail("the order lies in the run's inbox and will be taken up when the holder looks there")
-        .hint("`relevo status` shows whether it was recorded")
-        .into())
 }

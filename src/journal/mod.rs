@@ -34,7 +34,7 @@ pub use disk::DiskWait;
 pub use evidence::EvidenceStore;
 pub use file::FileJournal;
 pub use holder::{Refusal, holder_alive, judge_holder};
-pub use inbox::{Answer, Inbox, Taken};
+pub use inbox::Inbox;
 pub use lock::{HeldBy, Lock, LockError};
 pub use machine::{Machine, MachineError};
 pub use os::ignore_file_size_signal;
