@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::common::{self, Format, PlanArgs};
 use super::messages::{self, Result};
-use super::preflight;
+use super::{preflight, trust};
 use crate::connector::Connectors;
 use crate::error::Exit;
 use crate::foreign;
@@ -38,7 +38,10 @@ pub fn check(args: &Args) -> Result {
     let inputs = Inputs { placeholders: !args.connect, ..args.plan.inputs()? };
     let result = load::load(&args.plan.plan, &inputs, &connectors.catalogue());
     let (report, found) = match result {
-        Ok(loaded) => (loaded.report, Some(loaded.plan)),
+        Ok(loaded) => {
+            trust::warn_of_files(&loaded);
+            (loaded.report, Some(loaded.plan))
+        }
         Err(report) => (report, None),
     };
     let json = args.format == Format::Json;

@@ -45,6 +45,7 @@ mod salvage;
 mod schema;
 mod screen;
 mod status;
+mod trust;
 mod two_runs;
 mod verify;
 mod watch;

@@ -11,7 +11,7 @@ use super::logging::{self, LogArgs};
 use super::messages::{self, Result};
 use super::open::{self, Replay, Resolved};
 use super::two_runs::{self, BesideArgs};
-use super::{in_lab, preflight, rehearsed, run};
+use super::{in_lab, preflight, rehearsed, run, trust};
 use crate::connector::Connectors;
 use crate::error::{Exit, Failure};
 use crate::journal::{self, FileJournal, Lock, RunDir};
@@ -179,6 +179,7 @@ pub fn resume(args: &Args) -> Result {
     if args.show.format == common::Format::Text {
         outln!("{}", card::resume(after, &notes, common::now(), &page));
     }
+    trust::warn_of_plan(&taken.dir, &after.plan, args.amend.as_deref(), &args.runs);
     let registry: Arc<dyn Registry> = Arc::new(connectors.clone());
     let desk = Desk {
         run: Arc::from(id.as_str()),

@@ -12,6 +12,7 @@ use super::open::Resolved;
 use super::preflight;
 use super::rehearse;
 use super::rehearsed;
+use super::trust;
 use super::two_runs::{self, TwoRunsArgs};
 use crate::connector::Trial;
 use crate::error::{Exit, Failure};
@@ -103,6 +104,8 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, two: &TwoRunsArgs, show: &Show
     let connectors = in_lab::connectors(lab.is_some());
     let inputs = plan_args.inputs()?;
     let loaded = plan_args.load(&connectors)?;
+    trust::warn(&loaded, &new.runs);
+    trust::warn_of_sharing(new);
     let window = loaded.plan.window.as_ref().map(window_words);
     let plan = match mode {
         Mode::Execute => loaded.plan,
