@@ -104,6 +104,7 @@ pub fn start(plan_args: &PlanArgs, new: &NewArgs, two: &TwoRunsArgs, show: &Show
     let connectors = in_lab::connectors(lab.is_some());
     let inputs = plan_args.inputs()?;
     let loaded = plan_args.load(&connectors)?;
+    new.sharing().check().map_err(Failure::from)?;
     trust::warn(&loaded, &new.runs);
     trust::warn_of_sharing(new);
     let window = loaded.plan.window.as_ref().map(window_words);

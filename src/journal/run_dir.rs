@@ -201,6 +201,16 @@ pub struct Sharing {
     pub allow_fs: bool,
 }
 
+impl Sharing {
+    /// Makes sure that the groups are there, and that this account can share something with them.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check(&self) -> Result<(), DirError> {
+        Groups::find(self.group.as_deref(), self.voters.as_deref()).map(drop).map_err(DirError::Groups)
+    }
+}
+
 /// What a new run consists of.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRun<'a> {
