@@ -353,6 +353,83 @@ fn verify_takes_a_torn_tail_for_what_it_is() {
     assert!(report.sound() && report.torn.is_some() && report.intact == 11, "{report:?}");
 }
 
+#[test]
+fn f18_a_later_record_on_disk_without_the_one_before_it_is_refused() {
+    // What was never synced may reach the disk in any order; the watermark stands before it.
+    let subject = subject(ID, 30, 20);
+    let ends: Vec<usize> = subject
+        .frames()
+        .iter()
+        .scan(0, |sum, frame| {
+            *sum += frame.len();
+            Some(*sum)
+        })
+        .collect();
+    for lost in 20..29 {
+        let mut journal = subject.journal.clone();
+        journal[ends[lost - 1]..ends[lost]].fill(0);
+        subject.put(&journal);
+        let damage = subject.damaged();
+        assert_eq!((damage.intact, damage.watermark), (lost as u64, Some(20)));
+        assert_eq!(fs::read(subject.dir.join("journal")).unwrap(), journal, "nothing was touched");
+    }
+    // The last one: nothing follows, so it is a torn tail.
+    let mut journal = subject.journal.clone();
+    journal[ends[28]..].fill(0);
+    subject.put(&journal);
+    assert_eq!(subject.open().0.len(), 29);
+}
+
+#[test]
+fn i18_a_history_that_was_made_anew_from_an_edit_on_contradicts_the_watermark() {
+    let subject = subject(ID, 40, 40);
+    let mut text = String::from_utf8(subject.journal.clone()).unwrap();
+    // Every link and checksum after the edit is put right, as somebody would who knows the format.
+    text = text.replacen("\"text\":\"10\"", "\"text\":\"99\"", 1);
+    let mut forged = Vec::new();
+    let mut before: Option<String> = None;
+    for line in text.lines() {
+        let mut record: serde_json::Value = serde_json::from_str(&line[18..]).unwrap();
+        if let Some(before) = &before {
+            record["prev"] = serde_json::Value::from(before.clone());
+        }
+        let start = forged.len();
+        relevo::journal::frame::encode(&mut forged, |buffer| {
+            let record: Record = serde_json::from_value(record.clone()).expect("a record");
+            serde_json::to_writer(buffer, &record)
+        })
+        .unwrap();
+        before = Some(hex(&forged[start..]));
+    }
+    subject.put(&forged);
+    // Records 1 to 39 follow from one another; it is the hash of the published one that tells.
+    let damage = subject.damaged();
+    assert!(damage.what.contains("record 40 is not the one that was published"), "{damage:?}");
+    assert!(!verify(&subject.dir).unwrap().sound());
+    // Whoever writes the watermark anew, too, is not found out: there is no signature.
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn f88_a_journal_whose_events_mean_something_else_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let Event::RunStarted { run, mode, version, plan, fingerprints, choices, by, .. } = started(ID) else {
+        unreachable!("it starts a run")
+    };
+    let semantics = SEMANTICS + 1;
+    let first = [Event::RunStarted { run, mode, semantics, version, plan, fingerprints, choices, by }];
+    let me = Holder::current();
+    let new = NewRun { id: ID, sources: &[], resolved: "{}", holder: &me, what: "test", at: now(), first: &first };
+    let dir = RunDir::create(root.path(), &new, &Sharing::default()).unwrap().dir.path().to_owned();
+    let lock = relevo::journal::Lock::take(&dir, false, &me, "test", now()).unwrap();
+    let refused = open_for_writing(&dir, lock, None, &mut drop);
+    assert!(matches!(refused, Err(OpenError::OtherSemantics { found, .. }) if found == semantics), "{refused:?}");
+}
+
 /// Copies the checked-in run to a place where it can be opened.
 fn copied(fixture: &Path, to: &Path) -> PathBuf {
     let dir = to.join(fixture.file_name().unwrap());

@@ -107,6 +107,20 @@ fn f95_duplicate_keys_are_found_at_every_depth_with_both_places() {
 }
 
 #[test]
+fn f96_a_key_that_does_not_exist_is_refused_with_the_one_that_was_meant() {
+    for (step, found, meant) in [
+        ("{ id: a, uses: noop, need: [b] }", "need", "needs"),
+        ("{ id: a, uses: noop, depend_on: [b] }", "depend_on", "needs"),
+        ("{ id: a, uses: noop, destructiv: true }", "destructiv", "destructive"),
+        ("{ id: a, uses: command, with: { shel: x } }", "shel", "shell"),
+    ] {
+        let report = load_text(&steps(&format!("  - {step}\n")), &[]).unwrap_err();
+        let shown = report.render(false);
+        assert!(shown.contains(&format!("`{found}`")) && shown.contains(meant), "{shown}");
+    }
+}
+
+#[test]
 fn f97_what_looks_like_a_number_is_never_silently_changed() {
     for value in ["1.10", "1e3", "0x10", "~", "true", "12", ".inf", "99999999999999999999999"] {
         let found = bad(&steps(&format!("  - {{ id: a, uses: command, with: {{ argv: [{value}] }} }}\n")), &[]);

@@ -2,6 +2,7 @@
 //! journal. A log that cannot be written does not hold up a run.
 
 use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -36,6 +37,28 @@ pub enum LogFormat {
 /// Libraries that see messages in the clear, and tell them at their finer levels: they are never asked to.
 const QUIET: &[&str] = &["ldap3", "rustls", "sspi", "picky", "picky_krb"];
 
+/// Writes as long as that works. The first failure is told, the others are not: a full disk must not fill the screen, too.
+struct Log {
+    path: PathBuf,
+    file: File,
+    told: bool,
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(error) = self.file.write_all(bytes)
+            && !std::mem::replace(&mut self.told, true)
+        {
+            eprintln!("warning: {}: {error}; the log is incomplete, the run goes on", self.path.display());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Starts the log. Once per process; later calls change nothing.
 pub fn start(args: &LogArgs, run_dir: &Path) {
     let mut filter = EnvFilter::try_new(&args.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
@@ -48,6 +71,7 @@ pub fn start(args: &LogArgs, run_dir: &Path) {
         Some(path) => open(path).map_err(|error| (path.clone(), error)),
         None => open_log(run_dir).map_err(|error| (run_dir.join(LOG), error)),
     };
+    let path = args.log.clone().unwrap_or_else(|| run_dir.join(LOG));
     let file = match opened {
         Ok(file) => file,
         Err((path, error)) => {
@@ -55,7 +79,8 @@ pub fn start(args: &LogArgs, run_dir: &Path) {
             return;
         }
     };
-    let builder = tracing_subscriber::fmt().with_writer(Mutex::new(file)).with_ansi(false).with_env_filter(filter);
+    let log = Log { path, file, told: false };
+    let builder = tracing_subscriber::fmt().with_writer(Mutex::new(log)).with_ansi(false).with_env_filter(filter);
     // Already started: the first log stays.
     let _ = match args.log_format {
         LogFormat::Text => builder.try_init(),

@@ -1,6 +1,6 @@
 //! What a run shows while it runs: hands durable records to a display, and questions to the person at the terminal.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::run::event::Record;
 use crate::run::questions::{Question, questions};
 use crate::run::state::RunState;
 use crate::time::{Clock, SystemClock};
+use crate::view::aside::Aside;
 use crate::view::bars::Bars;
 use crate::view::board::Board;
 use crate::view::display::{Display, JsonLines, Plain, Style, style};
@@ -25,14 +26,19 @@ pub type Shown = Arc<Mutex<Option<(Question, RunState)>>>;
 /// The display that suits where the output goes.
 #[must_use]
 pub fn display(format: Format, page: &Page) -> Box<dyn Display> {
+    // Aside, so that a reader who does not read holds nothing up; without a thread left, directly.
+    let out = || {
+        Aside::new(std::io::stdout())
+            .map_or_else(|_| Box::new(std::io::stdout()) as Box<dyn Write + Send>, |aside| Box::new(aside))
+    };
     if format == Format::Json {
-        return Box::new(JsonLines::new(std::io::stdout()));
+        return Box::new(JsonLines::new(out()));
     }
     let is_terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
     let env = |name: &str| std::env::var(name).ok();
     match style(is_terminal, env("TERM").as_deref(), env("NO_COLOR").as_deref()) {
         Style::Bars => Box::new(Bars::stderr(page.clone())),
-        Style::Plain => Box::new(Plain::new(std::io::stdout(), page.zone.clone())),
+        Style::Plain => Box::new(Plain::new(out(), page.zone.clone())),
     }
 }
 

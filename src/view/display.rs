@@ -99,7 +99,8 @@ impl<W: Write + Send> Display for Plain<W> {
 
     fn flush(&mut self) {
         if !self.held.is_empty() {
-            let _ = self.out.write_all(self.held.as_bytes()).and_then(|()| self.out.flush());
+            // Not flushed: who reads slowly is not waited for before the end.
+            let _ = self.out.write_all(self.held.as_bytes());
             self.held.clear();
         }
     }
@@ -114,6 +115,7 @@ impl<W: Write + Send> Display for Plain<W> {
 
     fn finish(&mut self, text: &str) {
         self.put(text);
+        let _ = self.out.flush();
     }
 }
 
@@ -131,8 +133,7 @@ impl<W: Write + Send> JsonLines<W> {
 
 impl<W: Write + Send> Display for JsonLines<W> {
     fn event(&mut self, record: &Record, _: &RunState) {
-        let _ = writeln!(self.out, "{}", json::line(record));
-        let _ = self.out.flush();
+        let _ = self.out.write_all(format!("{}\n", json::line(record)).as_bytes());
     }
 
     fn ask(&mut self, _: &str) {}

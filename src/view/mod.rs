@@ -18,6 +18,7 @@
 //! | [`text`] | widths, spans and times |
 
 pub mod answers;
+pub mod aside;
 pub mod bars;
 pub mod board;
 pub mod card;

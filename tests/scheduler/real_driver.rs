@@ -1,5 +1,7 @@
 //! The real driver over a connector that does what a test says: what the loop itself has to keep.
 
+mod clocks;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
