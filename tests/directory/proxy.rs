@@ -1,4 +1,5 @@
-//! A proxy that forwards bytes as they are, counts what the server says, and cuts the connection after so many.
+//! A proxy that forwards bytes as they are, counts what both sides say, and cuts the connection after so many bytes of the
+//! server's, or swallows what the client says after so many of its own.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -26,6 +27,12 @@ struct State {
     /// The lengths of what the server said, a row after each thing that the client said.
     turns: Mutex<Vec<u64>>,
     open: Mutex<Vec<TcpStream>>,
+    /// What clients said since the last reset, over all connections.
+    heard: AtomicU64,
+    /// How much of that still goes through; `u64::MAX` is no limit.
+    through: Mutex<u64>,
+    /// Whether anything was swallowed.
+    swallowed: AtomicBool,
 }
 
 impl Proxy {
@@ -41,6 +48,9 @@ impl Proxy {
             cut: AtomicBool::new(false),
             turns: Mutex::default(),
             open: Mutex::default(),
+            heard: AtomicU64::new(0),
+            through: Mutex::new(u64::MAX),
+            swallowed: AtomicBool::new(false),
         });
         let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
@@ -68,6 +78,23 @@ impl Proxy {
         self.state.said.store(0, Ordering::Release);
         self.state.cut.store(false, Ordering::Release);
         self.state.turns.lock().unwrap().clear();
+    }
+
+    /// From now on: counts anew, and swallows everything that clients say after so many bytes. Connections stay open.
+    pub fn swallow_after(&self, bytes: u64) {
+        *self.state.through.lock().unwrap() = bytes;
+        self.state.heard.store(0, Ordering::Release);
+        self.state.swallowed.store(false, Ordering::Release);
+    }
+
+    /// Whether anything was swallowed.
+    pub fn has_swallowed(&self) -> bool {
+        self.state.swallowed.load(Ordering::Acquire)
+    }
+
+    /// What clients said since then.
+    pub fn heard(&self) -> u64 {
+        self.state.heard.load(Ordering::Acquire)
     }
 
     /// Whether the cut was made.
@@ -114,6 +141,15 @@ impl State {
                 }
             } else {
                 self.turns.lock().unwrap().push(0);
+                let mut through = self.through.lock().unwrap();
+                if *through != u64::MAX {
+                    pass = usize::try_from(*through).unwrap_or(usize::MAX).min(length);
+                    *through -= pass as u64;
+                }
+                self.heard.fetch_add(length as u64, Ordering::AcqRel);
+                if pass < length {
+                    self.swallowed.store(true, Ordering::Release);
+                }
             }
             if to.write_all(&buffer[..pass]).is_err() {
                 break;

@@ -143,32 +143,32 @@ fn is_found(sabotage: Sabotage, by: &str) {
 }
 
 #[test]
-fn i1_a_sync_that_does_nothing_is_found() {
+fn i7_a_sync_that_does_nothing_is_found() {
     is_found(Sabotage::SyncDoesNothing, "I");
 }
 
 #[test]
-fn i3_a_recovery_that_forgets_an_intent_without_an_end_is_found() {
+fn i1_a_recovery_that_forgets_an_intent_without_an_end_is_found() {
     is_found(Sabotage::RecoveryForgetsIntents, "");
 }
 
 #[test]
-fn a_recovery_that_takes_an_attempt_in_doubt_for_a_refusal_is_found() {
+fn i15_a_recovery_that_takes_an_attempt_in_doubt_for_a_refusal_is_found() {
     is_found(Sabotage::RecoveryCallsItRefused, "");
 }
 
 #[test]
-fn i8_a_recovery_that_cuts_off_a_whole_record_is_found() {
+fn i1_i3_a_recovery_that_cuts_off_a_whole_record_is_found() {
     is_found(Sabotage::RecoveryCutsTooMuch, "");
 }
 
 #[test]
-fn f74_i3_a_connector_that_says_quiet_while_it_acts_is_found() {
+fn f74_i15_a_connector_that_says_quiet_while_it_acts_is_found() {
     is_found(Sabotage::QuietWhileItActs, "still act");
 }
 
 #[test]
-fn f49_a_driver_that_takes_an_unknown_answer_for_a_refusal_is_found() {
+fn f49_i15_a_driver_that_takes_an_unknown_answer_for_a_refusal_is_found() {
     is_found(Sabotage::UnknownIsRefused, "");
 }
 

@@ -8,15 +8,17 @@ use serde_json::json;
 
 use crate::calls::Team;
 use crate::cases::cases;
+use crate::cli_support::{Desk, wait_for};
 use crate::desk::{deletion, plan};
 use crate::proxy::Proxy;
-use crate::world::{Place, User, World};
+use crate::world::{Mark, Place, User, World};
 
 cases![
     f49_f50_an_answer_cut_off_at_any_byte_never_makes_a_second_deletion,
     f51_f58_a_server_that_dies_with_its_answer_is_asked_again_after_its_restart,
     f50_a_run_whose_answers_are_cut_off_is_finished_by_resume,
     f74_an_attempt_is_quiet_once_its_sender_is_gone_and_never_because_a_connection_is,
+    f04_a_kill_in_the_middle_of_a_request_never_makes_a_second_deletion,
 ];
 
 /// Between two cuts before the answer to the deletion; `RELEVO_CUTS` makes it another one, down to every byte.
@@ -139,19 +141,61 @@ fn f51_f58_a_server_that_dies_with_its_answer_is_asked_again_after_its_restart(w
     assert_eq!(place.ours(&mark).len(), 1);
 }
 
+/// A desk with a plan that deletes a user through the proxy.
+fn desk_behind(world: &dyn World, place: &Place<'_>, proxy: &Proxy, user: &User) -> Desk {
+    let desk = Desk::new();
+    let directory = world.directory(&world.account("svc-mig"), &addresses(world, proxy));
+    desk.write("targets.yaml", &json!({ "relevo_targets": 1, "directories": { "contoso": directory } }).to_string());
+    plan(&desk, &json!([deletion("delete", &user.sip, &place.base())]));
+    desk
+}
+
+/// The server has one deletion of each, and it succeeded.
+fn each_was_deleted_once(place: &Place<'_>, mark: &Mark, users: &[User]) {
+    let writes = place.ours(mark);
+    for user in users {
+        let deletions: Vec<_> = writes.iter().filter(|write| write.dn == user.dn).collect();
+        assert!(deletions.len() == 1 && deletions[0].code == 0, "{deletions:?}");
+    }
+}
+
+fn f04_a_kill_in_the_middle_of_a_request_never_makes_a_second_deletion(world: &dyn World) {
+    const CUTS: u64 = 16;
+    let place = Place::new(world);
+    let proxy = Proxy::start(&world.address(1));
+    let suffixes: Vec<String> = (0..=CUTS).map(|at| format!("h{at}")).collect();
+    let users = place.users(&suffixes.iter().map(String::as_str).collect::<Vec<_>>());
+    let mark = world.mark();
+    proxy.swallow_after(u64::MAX);
+    desk_behind(world, &place, &proxy, &users[0]).relevo(&["run", "plan.yaml"]).exits(0);
+    let all = proxy.heard();
+    let mut killed = 0;
+    for (user, at) in users[1..].iter().zip(1..) {
+        let desk = desk_behind(world, &place, &proxy, user);
+        proxy.swallow_after(all * at / CUTS - at % 7);
+        let mut run = desk.start(&["run", "plan.yaml"]);
+        // The server has a part of a request, and relevo waits for an answer.
+        wait_for("half a request", || proxy.has_swallowed() || run.ended().is_some());
+        killed += u32::from(run.ended().is_none());
+        run.kill();
+        proxy.swallow_after(u64::MAX);
+        let said =
+            if desk.run_dirs().is_empty() { desk.relevo(&["run", "plan.yaml"]) } else { desk.relevo(&["resume", "--yes"]) };
+        assert!(matches!(said.code, Some(0 | 5)), "cut {at}: {:?}: {}\n{}", said.code, said.all(), desk.journal());
+        assert!(desk.journal().contains("step_verified"), "cut {at}: {}", desk.journal());
+    }
+    println!("{killed} kills with a request under way");
+    assert!(u64::from(killed) > CUTS / 2, "hardly anything was killed");
+    each_was_deleted_once(&place, &mark, &users);
+}
+
 fn f50_a_run_whose_answers_are_cut_off_is_finished_by_resume(world: &dyn World) {
     const CUTS: u64 = 12;
     let place = Place::new(world);
     let proxy = Proxy::start(&world.address(1));
     let suffixes: Vec<String> = (0..=CUTS).map(|at| format!("r{at}")).collect();
     let users = place.users(&suffixes.iter().map(String::as_str).collect::<Vec<_>>());
-    let started = |user: &User| {
-        let desk = crate::cli_support::Desk::new();
-        let directory = world.directory(&world.account("svc-mig"), &addresses(world, &proxy));
-        desk.write("targets.yaml", &json!({ "relevo_targets": 1, "directories": { "contoso": directory } }).to_string());
-        plan(&desk, &json!([deletion("delete", &user.sip, &place.base())]));
-        desk
-    };
+    let started = |user: &User| desk_behind(world, &place, &proxy, user);
     let mark = world.mark();
     proxy.cut_after(u64::MAX);
     started(&users[0]).relevo(&["run", "plan.yaml"]).exits(0);
@@ -175,11 +219,7 @@ fn f50_a_run_whose_answers_are_cut_off_is_finished_by_resume(world: &dyn World) 
         }
         assert_eq!(said.code, Some(0), "{}", said.all());
     }
-    let writes = place.ours(&mark);
-    for user in &users {
-        let deletions: Vec<_> = writes.iter().filter(|write| write.dn == user.dn).collect();
-        assert!(deletions.len() == 1 && deletions[0].code == 0, "{deletions:?}");
-    }
+    each_was_deleted_once(&place, &mark, &users);
 }
 
 fn f74_an_attempt_is_quiet_once_its_sender_is_gone_and_never_because_a_connection_is(world: &dyn World) {
