@@ -179,7 +179,7 @@ async fn f73_a_pipeline_is_stopped_at_our_deadline() {
 }
 
 #[tokio::test]
-async fn a_pipeline_that_cannot_be_stopped_is_lost_after_the_grace() {
+async fn f52_a_pipeline_that_cannot_be_stopped_is_lost_after_the_grace() {
     let Some(judge) = Judge::start(Setup::default()) else { return };
     let mut shell = opened(&judge, ntlm(Wrapping::Raw)).await;
     let command = Command::new("Start-Slow").parameter("Seconds", Value::I32(20)).switch("Deaf");
