@@ -11,6 +11,10 @@ pub const SID: &str = "objectSid";
 /// The key of the name that the object had.
 pub const DN: &str = "dn";
 
+/// The key of the copy of the database that the server had: another one after it was restored from a backup, or made anew
+/// under its name (\[MS-ADTS\] section 3.1.1.1.9, invocationId).
+pub const INVOCATION: &str = "invocationId";
+
 /// An object, and the server that was asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bound {

@@ -58,7 +58,7 @@ use crate::foreign::one_line;
 use crate::plan::action::Effect;
 use crate::plan::{ActionSpec, Targets};
 use crate::run::connector::{Call, Connector, Description, Evidence, Finding, Level, Look, Observation, Pin, Quiescence};
-use crate::run::event::{EvidenceRef, Outcome};
+use crate::run::event::{EvidenceRef, Outcome, VIA};
 use crate::time::Span;
 
 /// The connector: the actions on directories, and what they share.
@@ -120,10 +120,36 @@ impl Directory {
     }
 
     /// A session with the server that the step is bound to; with the one that the target names as long as it is bound to
-    /// none.
+    /// none. A server whose database is another copy by now knows nothing of what was done on the first: it is no answer.
     async fn open(&self, call: &Call) -> Result<Session, NoAnswer> {
         let target = self.target(call)?;
-        Ok(self.dialer.open(&target, &bound::server(&call.identity)).await?)
+        let mut session = self.dialer.open(&target, &bound::server(&call.identity)).await?;
+        if let Some(then) = call.identity.get(bound::INVOCATION)
+            && let Some(now) = topology::invocation(&mut session).await?
+            && now.to_string() != *then
+        {
+            return Err(format!(
+                "`{}` has another copy of its database than when the step was bound (invocationId {now}, not {}): it was restored \
+                 from a backup or made anew since, and may not know what was done; find out what happened to it",
+                shown(&session.root().host),
+                shown(then)
+            )
+            .into());
+        }
+        Ok(session)
+    }
+
+    /// Adds to what a step is bound to which copy of the database its server has, where that can be read.
+    async fn with_invocation(&self, call: &Call, pin: Pin) -> Pin {
+        let Pin::Bound { mut identity, seen } = pin else { return pin };
+        let bound = Call { identity: identity.clone(), ..call.clone() };
+        if identity.contains_key(VIA)
+            && let Ok(mut session) = self.open(&bound).await
+            && let Ok(Some(invocation)) = topology::invocation(&mut session).await
+        {
+            identity.insert(bound::INVOCATION.to_owned(), invocation.to_string());
+        }
+        Pin::Bound { identity, seen }
     }
 
     /// What keeps a run from starting: the arguments cannot be used, or the directory that they name is not to be had. And what
@@ -159,7 +185,7 @@ impl Look for Directory {
 
     async fn pin(&self, call: &Call) -> Pin {
         match Self::action(call) {
-            Ok(action) => action.pin(self, call).await,
+            Ok(action) => self.with_invocation(call, action.pin(self, call).await).await,
             Err(reason) => NoAnswer::from(reason).pin(),
         }
     }

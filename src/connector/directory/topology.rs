@@ -28,6 +28,19 @@ pub struct Controller {
     pub invocation: Option<Guid>,
 }
 
+/// Which copy of the database the server of this session has; `None` where it does not say so, or not to this account.
+///
+/// # Errors
+/// No answer.
+pub async fn invocation(session: &mut Session) -> Result<Option<Guid>, ReadError> {
+    let Ok(settings) = Dn::parse(&session.root().settings) else { return Ok(None) };
+    let entry = match session.read(&Address::Dn(settings), &["invocationId"], Deleted::Hidden).await {
+        Err(error) if error.code.is_some() => None,
+        read => read?,
+    };
+    Ok(entry.and_then(|entry| Guid::from_bytes(entry.values("invocationId").first()?)))
+}
+
 /// All domain controllers of the forest, by name.
 ///
 /// # Errors

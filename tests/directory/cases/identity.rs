@@ -1,6 +1,8 @@
 //! What may happen to a user between the start of the run and its deletion. Each time it is refused, the object is as
 //! it was, and the server's own log holds no write of ours.
 
+use relevo::plan::Verdict;
+use relevo::run::event::Outcome;
 use serde_json::json;
 
 use crate::calls::{Step, Team};
@@ -19,6 +21,7 @@ cases![
     f65_a_user_that_was_protected_is_not_deleted,
     f65_a_user_below_a_protected_parent_is_not_deleted,
     f60_an_address_that_was_taken_away_keeps_the_user_from_being_deleted,
+    f59_a_server_with_another_copy_of_its_database_is_believed_in_nothing,
 ];
 
 fn pinned(world: &dyn World, place: &Place<'_>, user: &User) -> Step {
@@ -37,6 +40,28 @@ fn refused(place: &Place<'_>, step: &mut Step, user: &User, now: &str) -> String
     place.nothing_written(&mark);
     place.is_untouched(user, now);
     said
+}
+
+fn f59_a_server_with_another_copy_of_its_database_is_believed_in_nothing(world: &dyn World) {
+    let place = Place::new(world);
+    let user = place.user();
+    let mut step = pinned(world, &place, &user);
+    let copy = step.call.identity.get("invocationId").expect("which copy it is was pinned").clone();
+    assert_eq!(step.probe().verdict, Verdict::NotDone);
+    // As if the step had been bound before the server was restored.
+    let other = "0f0e0d0c-0b0a-4908-8706-050403020100";
+    step.call.identity.insert("invocationId".to_owned(), other.to_owned());
+    let mark = world.mark();
+    let seen = step.probe();
+    assert_eq!(seen.verdict, Verdict::Unknown, "{seen:?}");
+    assert!(seen.seen.contains(&copy) && seen.seen.contains(other), "{seen:?}");
+    let outcome = step.apply();
+    assert!(matches!(outcome, Outcome::NotSent { .. }), "{outcome:?}");
+    place.nothing_written(&mark);
+    place.is_untouched(&user, &user.dn);
+    // A run that was begun by an older program is bound without it, and goes on.
+    step.call.identity.remove("invocationId");
+    step.succeed();
 }
 
 fn f60_a_user_that_was_renamed_is_not_deleted(world: &dyn World) {
