@@ -72,7 +72,8 @@ mod system {
         }
     }
 
-    pub(super) fn links(meta: &Metadata) -> u64 {
+    /// How many names a file has.
+    pub fn links(meta: &Metadata) -> u64 {
         meta.nlink()
     }
 }
@@ -90,10 +91,10 @@ mod system {
         error
     }
 
-    pub(super) fn links(_meta: &Metadata) -> u64 {
+    /// Windows does not say.
+    pub fn links(_meta: &Metadata) -> u64 {
         1
     }
 }
 
-pub use system::{explain_link, no_follow};
-use system::links;
+pub use system::{explain_link, links, no_follow};

@@ -31,6 +31,7 @@ fn started(id: &str) -> Event {
         semantics: SEMANTICS,
         version: "0.1.0".into(),
         plan: "00".into(),
+        whole: String::new(),
         fingerprints: BTreeMap::new(),
         choices: Choices::default(),
         by: ann(),
@@ -58,7 +59,7 @@ fn subject(id: &str, all: u64, marked: u64) -> Subject {
     let mut head = fs::read(dir.join("head")).unwrap();
     for number in records.len() as u64 + 1..=all {
         let event = Event::Noted { by: ann(), text: format!("{number}") };
-        records.push(journal.append(now(), &event).unwrap());
+        records.push(journal.append(now(), None, &event).unwrap());
         journal.sync().unwrap();
         if number == marked {
             journal.publish().unwrap();
@@ -417,11 +418,11 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn f88_a_journal_whose_events_mean_something_else_is_refused() {
     let root = tempfile::tempdir().unwrap();
-    let Event::RunStarted { run, mode, version, plan, fingerprints, choices, by, .. } = started(ID) else {
+    let Event::RunStarted { run, mode, version, plan, whole, fingerprints, choices, by, .. } = started(ID) else {
         unreachable!("it starts a run")
     };
     let semantics = SEMANTICS + 1;
-    let first = [Event::RunStarted { run, mode, semantics, version, plan, fingerprints, choices, by }];
+    let first = [Event::RunStarted { run, mode, semantics, version, plan, whole, fingerprints, choices, by }];
     let me = Holder::current();
     let new = NewRun { id: ID, sources: &[], resolved: "{}", holder: &me, what: "test", at: now(), first: &first };
     let dir = RunDir::create(root.path(), &new, &Sharing::default()).unwrap().dir.path().to_owned();

@@ -57,8 +57,8 @@ fn a_child_writes_until_it_cannot() {
     }
     for _ in 0..5 {
         let mut batch = || -> Result<u64, JournalError> {
-            journal.append(now(), &Event::Noted { by: ann(), text: "a".repeat(300) })?;
-            let last = journal.append(now(), &Event::Noted { by: ann(), text: "b".repeat(300) })?;
+            journal.append(now(), None, &Event::Noted { by: ann(), text: "a".repeat(300) })?;
+            let last = journal.append(now(), None, &Event::Noted { by: ann(), text: "b".repeat(300) })?;
             journal.sync()?;
             Ok(last.seq)
         };

@@ -334,14 +334,14 @@ fn reopened(dir: &RunDir) -> (relevo::journal::FileJournal, Vec<Record>) {
 fn i6_the_next_holder_reads_what_the_last_one_synced_and_writes_in_the_next_epoch() {
     let root = tempfile::tempdir().unwrap();
     let Created { dir, mut journal, mut records } = create(root.path(), ID).unwrap();
-    records.push(journal.append(now(), &note("one \n\u{0}\u{2028}")).unwrap());
-    records.push(journal.append(now(), &note("two")).unwrap());
+    records.push(journal.append(now(), None, &note("one \n\u{0}\u{2028}")).unwrap());
+    records.push(journal.append(now(), None, &note("two")).unwrap());
     journal.sync().unwrap();
-    journal.append(now(), &note("never synced")).unwrap();
+    journal.append(now(), None, &note("never synced")).unwrap();
     drop(journal);
     let (mut journal, found) = reopened(&dir);
     assert_eq!(found, records);
-    let record = journal.append(now(), &note("three")).unwrap();
+    let record = journal.append(now(), None, &note("three")).unwrap();
     assert_eq!((record.seq, record.epoch), (5, 2));
     journal.publish().unwrap();
     records.push(record);
@@ -358,7 +358,7 @@ fn i7_a_follower_sees_a_record_as_soon_as_it_is_durable_and_never_before() {
     assert_eq!(reader.poll(&mut |record| seen.push(record)).unwrap(), 2);
     assert_eq!(seen, records);
     for number in 0..100 {
-        let record = journal.append(now(), &note(&format!("{number}"))).unwrap();
+        let record = journal.append(now(), None, &note(&format!("{number}"))).unwrap();
         assert_eq!(reader.poll(&mut |record| seen.push(record)).unwrap(), 0);
         journal.sync().unwrap();
         assert_eq!(reader.poll(&mut |record| seen.push(record)).unwrap(), 1);
@@ -372,7 +372,7 @@ fn a_large_batch_is_cut_into_writes_that_recovery_takes_for_one() {
     let Created { dir, mut journal, .. } = create(root.path(), ID).unwrap();
     let long = "x".repeat(100_000);
     for _ in 0..50 {
-        journal.append(now(), &note(&long)).unwrap();
+        journal.append(now(), None, &note(&long)).unwrap();
     }
     let written = fs::metadata(dir.path().join("journal")).unwrap().len();
     assert!(written > 4_000_000, "what does not fit one write is durable already: {written}");
@@ -388,9 +388,9 @@ fn f27_a_journal_that_somebody_else_wrote_to_takes_nothing_more() {
     let path = dir.path().join("journal");
     fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"hello\n").unwrap();
     let before = fs::read(&path).unwrap();
-    journal.append(now(), &note("one")).unwrap();
+    journal.append(now(), None, &note("one")).unwrap();
     assert!(matches!(journal.sync(), Err(JournalError::Disturbed(_))));
-    assert!(matches!(journal.append(now(), &note("two")), Err(JournalError::Disturbed(_))), "poisoned");
+    assert!(matches!(journal.append(now(), None, &note("two")), Err(JournalError::Disturbed(_))), "poisoned");
     assert!(journal.sync().is_err() && journal.publish().is_err());
     assert_eq!(fs::read(&path).unwrap(), before);
 }
@@ -406,7 +406,7 @@ fn f26_a_replaced_journal_or_lock_stops_the_writer() {
         if !remove {
             fs::write(&path, copy).unwrap();
         }
-        journal.append(now(), &note("one")).unwrap();
+        journal.append(now(), None, &note("one")).unwrap();
         assert!(matches!(journal.sync(), Err(JournalError::Disturbed(_))), "{name} removed: {remove}");
     }
 }
@@ -464,7 +464,7 @@ fn f45_many_records_are_read_one_by_one() {
             attempt: 1,
             outcome: relevo::run::event::Outcome::Applied { outputs: serde_json::Map::new() },
         };
-        journal.append(now(), &event).unwrap();
+        journal.append(now(), None, &event).unwrap();
         if number % 64 == 0 {
             journal.sync().unwrap();
         }

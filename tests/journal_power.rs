@@ -98,8 +98,8 @@ fn a_child_makes_a_run_and_writes() {
     println!("created");
     for number in 0..3_u64 {
         let evidence = dir.evidence().store("before-image", format!("image {number}").as_bytes()).unwrap();
-        journal.append(now(), &Event::EvidenceStored { step: StepId::new("s"), evidence }).unwrap();
-        let last = journal.append(now(), &Event::Noted { by: ann(), text: format!("{number}") }).unwrap();
+        journal.append(now(), None, &Event::EvidenceStored { step: StepId::new("s"), evidence }).unwrap();
+        let last = journal.append(now(), None, &Event::Noted { by: ann(), text: format!("{number}") }).unwrap();
         journal.sync().unwrap();
         println!("durable {}", last.seq);
         if number % 2 == 1 {
@@ -113,7 +113,7 @@ fn a_child_makes_a_run_and_writes() {
 fn a_child_cuts_off_a_torn_tail() {
     let Some(root) = std::env::var_os(ROOT) else { return };
     let (_, mut journal, ..) = reopened(Path::new(&root));
-    journal.append(now(), &Event::Noted { by: ann(), text: "four".into() }).unwrap();
+    journal.append(now(), None, &Event::Noted { by: ann(), text: "four".into() }).unwrap();
     journal.publish().unwrap();
     println!("all done");
 }
@@ -258,7 +258,7 @@ fn the_helper_that_cuts_a_new_run() {
             let expected = ["0", "1", "2"];
             assert!(expected.starts_with(&notes(&records)), "{cut}: {records:?}");
             assert!(records.len() as u64 >= durable, "{cut}: {} of {durable} records", records.len());
-            journal.append(now(), &Event::Noted { by: ann(), text: "on it goes".into() }).unwrap();
+            journal.append(now(), None, &Event::Noted { by: ann(), text: "on it goes".into() }).unwrap();
             journal.publish().unwrap();
             // The plan and every file that a record names; what no record names is told and does no harm.
             let report = verify(dir.path()).unwrap();
@@ -282,7 +282,7 @@ fn the_helper_that_cuts_a_recovery() {
     let before = |root: &Path| {
         let (dir, mut journal) = create(root).unwrap();
         for text in BEFORE {
-            journal.append(now(), &Event::Noted { by: ann(), text: text.into() }).unwrap();
+            journal.append(now(), None, &Event::Noted { by: ann(), text: text.into() }).unwrap();
         }
         journal.publish().unwrap();
         drop(journal);

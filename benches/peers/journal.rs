@@ -83,7 +83,7 @@ fn written(runs: &Path, records: u64) -> Result<(), Box<dyn Error>> {
             1 => Event::AttemptFinished { step, attempt: 1, outcome: Outcome::Applied { outputs: Outputs::new() } },
             _ => Event::StepVerified { step, how: How::Unverified, outputs: Outputs::new() },
         };
-        journal.append(at, &event)?;
+        journal.append(at, None, &event)?;
         if journal.seq() % BATCH == 0 {
             journal.sync()?;
         }

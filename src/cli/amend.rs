@@ -68,7 +68,9 @@ impl Amendment {
     /// Stores it, durably, now that a person has accepted it, and gives the record that makes it hold.
     pub fn accept(&self, dir: &RunDir, by: Person) -> anyhow::Result<(Event, Arc<Plan>)> {
         let text = serde_json::to_vec(&self.stored)?;
-        let stored = dir.amendments().store("amendment", &text).map_err(|error| Failure::io(dir.path().display(), &error).hint("nothing was changed; the run goes on with its own plan"))?;
+        let stored = dir.amendments().store("amendment", &text).map_err(|error| {
+            Failure::io(dir.path().display(), &error).hint("nothing was changed; the run goes on with its own plan")
+        })?;
         let event = Event::PlanAmended {
             plan: self.plan.sha256.clone(),
             whole: self.plan.whole.clone(),

@@ -63,7 +63,8 @@ impl FileJournal {
         let epoch = past.last().map_or(0, |record| record.epoch) + 1;
         let past = past.iter().map(|record| (record.epoch, record.at, record.letter.as_deref(), &record.event));
         let all = past.chain(first.iter().map(|event| (epoch, at, None, event)));
-        let records: Result<Vec<Record>, _> = all.map(|(epoch, at, letter, event)| chain.extend(epoch, at, letter, event, &mut buffer)).collect();
+        let records: Result<Vec<Record>, _> =
+            all.map(|(epoch, at, letter, event)| chain.extend(epoch, at, letter, event, &mut buffer)).collect();
         let records = records.map_err(io::Error::other)?;
         (&file).write_all(&buffer)?;
         file.sync_all()?;

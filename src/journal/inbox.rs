@@ -300,7 +300,7 @@ impl Inbox {
             Ok(opened) => opened,
             Err(error) => return failed(error),
         };
-        if os::links(&meta) == 0 {
+        if crate::regular::links(&meta) == 0 {
             return Found::Gone;
         }
         if let Some(why) = not_a_letter(&meta) {

@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::error::Exit;
 use crate::regular;
 pub use crate::regular::{one_regular_file, read_at_most};
-use crate::error::Exit;
 
 /// Free space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,15 +10,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::chain::{self, Chain};
+use super::circles::Circles;
 use super::evidence;
 use super::head::{self, Slots};
 use super::holder::{holder_alive, judge_holder};
 use super::lock::{self, LockError};
 use super::os;
+use super::os::Rights;
 use super::read::{Frames, NAME, Next};
 use super::recover::{self, Damage, OpenError};
-use super::circles::Circles;
-use super::os::Rights;
 use super::run_dir::{Created, DirError, NewRun, OUTPUT, RunDir, Sharing};
 use crate::error::{Exit, Failure};
 use crate::run::event::{Event, EvidenceRef, Holder, Person, Record};

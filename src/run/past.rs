@@ -56,6 +56,8 @@ impl Past {
                 self.fingerprints.clone_from(fingerprints);
             }
             Event::PlanAmended { fingerprints, .. } => self.fingerprints.clone_from(fingerprints),
+            // What became of any step after the intact beginning is lost.
+            Event::Salvaged { .. } => self.acted.extend(self.fingerprints.keys().cloned()),
             Event::LockTaken { holder, .. } => self.holder = Some(holder.clone()),
             Event::RunResumed { .. } => {
                 self.ended = None;
@@ -99,20 +101,37 @@ mod tests {
     fn past(events: Vec<Event>) -> Past {
         let mut past = Past::default();
         for (seq, event) in (1..).zip(events) {
-            past.feed(&Record { seq, epoch: 1, prev: String::new(), at: Timestamp::from_millis(0), event });
+            past.feed(&Record { seq, epoch: 1, prev: String::new(), at: Timestamp::from_millis(0), letter: None, event });
         }
         past
     }
 
     fn started() -> Event {
         let by = Person { name: "ann".into(), claimed: false };
-        let (run, version, plan) = ("r".into(), "0".into(), String::new());
+        let (run, version, plan, whole) = ("r".into(), "0".into(), String::new(), String::new());
         let choices = Choices::default();
-        Event::RunStarted { run, mode: Mode::Execute, semantics: 1, version, plan, fingerprints: BTreeMap::new(), choices, by }
+        Event::RunStarted {
+            run,
+            mode: Mode::Execute,
+            semantics: 1,
+            version,
+            plan,
+            whole,
+            fingerprints: BTreeMap::new(),
+            choices,
+            by,
+        }
     }
 
     fn attempt(attempt: u32) -> Event {
-        Event::AttemptStarted { step: StepId::new("a"), attempt, identity: BTreeMap::new(), before_image: None, handle: None }
+        Event::AttemptStarted {
+            step: StepId::new("a"),
+            attempt,
+            identity: BTreeMap::new(),
+            before_image: None,
+            handle: None,
+            call: None,
+        }
     }
 
     fn ended(attempt: u32, outcome: Outcome) -> Event {

@@ -245,7 +245,8 @@ impl Checker {
             }
             (Event::GateAsked { nonce, .. }, Some(at)) => {
                 let versions = self.versions.iter().copied().enumerate().collect();
-                let go = Go { nonce: nonce.clone(), asked_at: now, opened_at: now, votes: BTreeSet::new(), versions, used: false };
+                let go =
+                    Go { nonce: nonce.clone(), asked_at: now, opened_at: now, votes: BTreeSet::new(), versions, used: false };
                 self.gates.insert(at, go);
                 self.satisfied[at] = false;
             }
@@ -278,7 +279,10 @@ impl Checker {
                 self.past_no_return |= self.plan.steps[at].point_of_no_return;
                 let said = outputs.get("made_by").and_then(serde_json::Value::as_u64);
                 if said.is_some_and(|attempt| attempt != u64::from(world.things[at].made_by)) {
-                    self.wrong(format!("s{at}: its outputs are of attempt {said:?}, and it was made by {}", world.things[at].made_by));
+                    self.wrong(format!(
+                        "s{at}: its outputs are of attempt {said:?}, and it was made by {}",
+                        world.things[at].made_by
+                    ));
                 }
                 let acts = world.may_act(at) && self.plan.steps[at].effect() != Effect::Read;
                 if acts && *how != How::Decided && *how != How::Described && !self.taken_as_done[at] {

@@ -93,7 +93,8 @@ impl Journal for SimJournal {
         }
         let disk = &mut sim.disk;
         let seq = (disk.durable.len() + disk.buffered.len()) as u64 + 1;
-        let record = Record { seq, epoch: disk.epoch, prev: String::new(), at, letter: letter.map(str::to_owned), event: event.clone() };
+        let record =
+            Record { seq, epoch: disk.epoch, prev: String::new(), at, letter: letter.map(str::to_owned), event: event.clone() };
         if disk.durable.len() + disk.buffered.len() > TOO_MANY {
             sim.checker.violations.push(format!("I10: more than {TOO_MANY} records"));
             return Err(self.struck(&mut sim, Trouble::Crash));

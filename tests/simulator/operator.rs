@@ -154,7 +154,9 @@ pub async fn sits(
             sleep(Duration::from_millis(rng.below(600_000))).await;
             // A run that its clock has paused goes on once the clock is right.
             sim.lock().expect("one thread").jump = None;
-            let _ = requests.send(Request::Order(Order::Continue { reason: String::new(), emergency: false }, from(person("bob")), None)).await;
+            let _ = requests
+                .send(Request::Order(Order::Continue { reason: String::new(), emergency: false }, from(person("bob")), None))
+                .await;
         }
         if !is_there {
             continue;

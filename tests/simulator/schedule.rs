@@ -315,7 +315,7 @@ fn replayed(sim: &Arc<Mutex<Sim>>) -> Scheduler {
 }
 
 /// A person changes a step that may still be changed, and accepts what is shown, or does not.
-fn amend(driver: &mut Driver, sim: &Arc<Mutex<Sim>>, rng: &mut Rng, sabotage: Option<Sabotage>) -> Result<(), String> {
+fn amend(driver: &mut Driver, sim: &Arc<Mutex<Sim>>, rng: &mut Rng, sabotage: Option<Sabotage>) -> Result<(), driver::Trouble> {
     let now = replayed(sim);
     let state = now.state();
     let may = |ix: &StepIx| {

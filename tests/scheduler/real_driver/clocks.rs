@@ -64,11 +64,12 @@ fn run_with(
             people: Box::new(Later { wait }),
             observer: Box::new(Nothing),
             requests: inbox,
+            letters: Box::new(NoLetters),
         });
         driver.open_with(vec![run_started(Choices::default()), lock()], None).expect("in memory");
         let gives_up = async {
             sleep(Duration::from_mins(10)).await;
-            let _ = sender.send(Request::Order(Order::Abort { reason: "enough".to_owned() }, person("bob"), None)).await;
+            let _ = sender.send(Request::Order(Order::Abort { reason: "enough".to_owned() }, holder("bob"), None)).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
