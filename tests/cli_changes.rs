@@ -44,7 +44,15 @@ fn f87_a_plan_that_is_gone_or_broken_on_disk_does_not_matter() {
 fn f87_an_amended_plan_may_change_add_and_remove_what_has_not_begun() {
     let desk = at_the_gate();
     desk.steps(&format!("{}{}", plan("one", "two-anew"), effect("three", "two", "three")));
-    desk.relevo(&["resume", "--yes", "--amend", "plan.yaml"]).exits(0).says("changed `two`").says("added `three`");
+    // What lies behind the gate is not what the go was for.
+    desk.relevo(&["resume", "--yes", "--amend", "plan.yaml"])
+        .exits(3)
+        .says("changed `two`")
+        .says("added `three`")
+        .says("`two` has changed");
+    assert_eq!(desk.ledger(), ["one"]);
+    desk.relevo(&["decide", "ok", "go"]).exits(0);
+    desk.relevo(&["resume", "--yes"]).exits(0);
     assert_eq!(desk.ledger(), ["one", "two-anew", "three"]);
     desk.relevo(&["status"]).exits(0).says("three");
     desk.relevo(&["verify"]).exits(0);
@@ -56,7 +64,9 @@ fn f87_an_amended_plan_holds_over_a_further_crash() {
     let hangs = "  - { id: hangs, needs: [two], effect: ensure, uses: command, with: { shell: 'echo hangs >> \"$LEDGER\"; while [ ! -e go ]; do sleep 0.02; done' }, \
                  probe: { uses: command, with: { shell: 'grep -qx hangs \"$LEDGER\"' } } }\n";
     desk.steps(&format!("{}{hangs}", plan("one", "two")));
-    let mut resume = desk.start(&["resume", "--yes", "--amend", "plan.yaml"]);
+    desk.relevo(&["resume", "--yes", "--amend", "plan.yaml"]).exits(3).says("`hangs` was added behind it");
+    desk.relevo(&["decide", "ok", "go"]).exits(0);
+    let mut resume = desk.start(&["resume", "--yes"]);
     desk.wait_for_line("hangs");
     resume.kill();
     std::fs::remove_file(desk.path("plan.yaml")).unwrap();

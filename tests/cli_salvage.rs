@@ -285,8 +285,9 @@ fn an_amendment_that_is_gone_ends_what_is_proven_although_every_line_is_sound() 
     desk.steps(&STEPS.replace("echo close", "echo closed"));
     desk.relevo(&["resume", OLD, "--amend", "plan.yaml", "--yes"]).exits(3);
     let amended = |dir: &Path| -> Vec<PathBuf> {
-        let files = std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
-        files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("plan.amended")).collect()
+        let files = std::fs::read_dir(dir.join("sources")).unwrap().flatten().map(|entry| entry.path());
+        // Named by what it holds.
+        files.filter(|path| path.file_name().unwrap().len() == 64).collect()
     };
     // As long as it is there, it comes along.
     let sound = std::fs::read(old(&desk).join("journal")).unwrap();

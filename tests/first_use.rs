@@ -149,7 +149,10 @@ fn a_conflict_offers_to_find_out_and_a_plan_that_was_wrong_may_be_mended() {
     let said = lab.relevo(&["resume", "r1", "--yes"]);
     assert_eq!(next(&said), ["explain", "r1", "copy"], "{}\n{}", said.out, said.err);
     plan(&lab, "plan.yaml", &[gate, copy("D:\\Free").replace("uses", "needs: [sure], uses")]);
-    lab.relevo(&["resume", "r1", "--yes", "--amend", &file]).exits(0);
+    // The go was for another copy.
+    lab.relevo(&["resume", "r1", "--yes", "--amend", &file]).exits(3);
+    lab.relevo(&["decide", "r1", "sure", "go"]).exits(0);
+    lab.relevo(&["resume", "r1", "--yes"]).exits(0);
     assert!(files.join("Free").is_dir());
 }
 

@@ -221,7 +221,7 @@ fn what_an_abandoned_run_may_have_done_is_done_again_only_with_a_reason() {
     let desk = Desk::with_steps(&held("import", ""));
     killed(&desk, &["run", "plan.yaml", "--run-id", "first"], "import");
     desk.relevo(&["abort", "first", "--reason", "the window is over"]).exits(0).says("`import`").says("may still act");
-    desk.relevo(&["status", "--list"]).exits(0).says("ended by a person");
+    desk.relevo(&["status", "--list"]).exits(0).says("stopped by a person");
     let_go(&desk);
     let said = desk.relevo(&["run", "plan.yaml"]).exits(8).says("`import`").says("run first");
     said.says("--again REASON").says("relevo resume first");

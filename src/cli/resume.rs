@@ -136,16 +136,7 @@ pub fn resume(args: &Args) -> Result {
     }
     let mut opening: Vec<Event> = may(args, &taken)?.into_iter().collect();
     let semantics = taken.scheduler.state().semantics;
-    taken.announce()?;
-    if let Some(folder) = &lab {
-        in_lab::enter_again(folder, &taken.dir.sources().map_err(Failure::from)?)?;
-    }
     let mut notes = Vec::new();
-    if semantics < SEMANTICS {
-        notes.push(format!(
-            "the run was begun by an older version (events {semantics}); from here on the rules of {SEMANTICS} hold"
-        ));
-    }
     let amendment = match &args.amend {
         Some(file) => {
             let amendment = amend::prepare(&taken.scheduler, file, &resolved, &connectors, &common::me())?;
@@ -157,6 +148,15 @@ pub fn resume(args: &Args) -> Result {
             None
         }
     };
+    taken.announce()?;
+    if let Some(folder) = &lab {
+        in_lab::enter_again(folder, &taken.dir.sources().map_err(Failure::from)?)?;
+    }
+    if semantics < SEMANTICS {
+        notes.push(format!(
+            "the run was begun by an older version (events {semantics}); from here on the rules of {SEMANTICS} hold"
+        ));
+    }
     for (what, by) in [("pause", &taken.scheduler.state().paused), ("end", &taken.scheduler.state().stopped)] {
         if let Some((by, reason)) = by {
             eprintln!("note: this lifts the {what} that {} ordered: {reason}", by.name);

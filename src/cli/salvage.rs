@@ -49,6 +49,7 @@ pub fn salvage(args: &Args) -> Result {
         allow_fs: args.runs.allow_fs,
     };
     let made = salvage::write(&args.runs.runs, &dir, &new).map_err(Failure::from)?;
+    super::two_runs::replaced(dir.path());
     let (scheduler, _) = open::read(&made.created.dir, &connectors)?;
     tell(scheduler.state(), &dir, made.created.dir.path(), &why);
     if made.evidence > 0 {

@@ -63,7 +63,7 @@ pub fn status(args: &Args) -> Result {
 }
 
 fn list(args: &Args) -> Result {
-    let rows = which::list(&args.runs);
+    let rows = which::list(&args.runs)?;
     if args.format == Format::Json {
         common::print_json(&rows.iter().map(which::Row::json).collect());
         return Ok(Exit::Done);

@@ -179,6 +179,13 @@ pub fn forget_if_over(dir: &Path) {
     }
 }
 
+/// A new run was made of what is intact of a damaged one, and stands for it from now on.
+pub fn replaced(dir: &Path) {
+    if let Err(error) = target_locks::forget(&Machine::usual(), &real(dir)) {
+        tracing::warn!(%error, "the locks of targets cannot be given back");
+    }
+}
+
 /// Lets others find the folder that this run lies in.
 pub fn remember(dir: &Path) {
     let folder = dir.parent().unwrap_or(dir);
@@ -247,6 +254,9 @@ fn runs_of(new: &New<'_>, machine: &Machine) -> Vec<(RunDir, Past)> {
             }
         }
     }
+    // Where a damaged run was salvaged, the new one stands for it.
+    let replaced: Vec<String> = all.iter().filter_map(|(_, past)| past.salvaged_from.clone()).collect();
+    all.retain(|(dir, _)| !replaced.iter().any(|run| run == dir.id()));
     all.sort_by_key(|(_, past)| past.began.as_ref().map(|began| began.at));
     all
 }

@@ -5,13 +5,14 @@
 //! - Unnamed, a verb that reads means the newest unfinished run, or else the newest.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::common::{self, RunsArgs};
-use super::open;
+use super::{messages, open};
 use crate::error::{Exit, Failure};
 use crate::foreign::line;
 use crate::journal::{self, DirError, Listed, Machine, RunDir};
@@ -31,6 +32,8 @@ const QUESTION: usize = 90;
 struct Found {
     folder: PathBuf,
     listed: Listed,
+    /// Another run was made of what is intact of it.
+    replaced: bool,
     /// Read once it is asked for.
     past: OnceCell<Option<Past>>,
 }
@@ -43,7 +46,7 @@ impl Found {
 
     /// Whether it waits for somebody. One that cannot be read may.
     fn is_unfinished(&self) -> bool {
-        self.listed.mode != Some(Mode::Rehearsal) && self.past().is_none_or(Past::is_unfinished)
+        !self.replaced && self.listed.mode != Some(Mode::Rehearsal) && self.past().is_none_or(Past::is_unfinished)
     }
 
     /// The same, or a rehearsal that is at work.
@@ -70,7 +73,7 @@ impl RunsArgs {
         if let Some(id) = run {
             return self.open_named(id);
         }
-        let mut all = self.all();
+        let mut all = self.all()?;
         let last = all.len().checked_sub(1);
         let newest = if last == Some(0) { last } else { all.iter().rposition(Found::is_open).or(last) };
         newest.map_or_else(|| Err(self.none()), |at| self.open_found(&all.swap_remove(at)))
@@ -86,7 +89,7 @@ impl RunsArgs {
         if let Some(id) = run {
             return self.open_named(id);
         }
-        let (mut unfinished, mut ended): (Vec<Found>, Vec<Found>) = self.all().into_iter().partition(Found::is_unfinished);
+        let (mut unfinished, mut ended): (Vec<Found>, Vec<Found>) = self.all()?.into_iter().partition(Found::is_unfinished);
         match unfinished.len() {
             0 => {
                 ended.retain(|found| found.listed.mode != Some(Mode::Rehearsal));
@@ -111,14 +114,14 @@ impl RunsArgs {
                 }
             }
         }
-        Ok(here.map_err(Failure::from)?)
+        Ok(tidy(here.map_err(Failure::from)?))
     }
 
     fn open_found(&self, found: &Found) -> anyhow::Result<RunDir> {
         if found.folder != self.runs {
             next::runs_are_in(&found.folder);
         }
-        Ok(RunDir::open(&found.folder, &found.listed.id, self.allow_fs).map_err(Failure::from)?)
+        Ok(tidy(RunDir::open(&found.folder, &found.listed.id, self.allow_fs).map_err(Failure::from)?))
     }
 
     fn none(&self) -> anyhow::Error {
@@ -129,18 +132,39 @@ impl RunsArgs {
     }
 
     /// All runs and rehearsals, oldest first. In folders that only the machine knows, those that this account may use.
-    fn all(&self) -> Vec<Found> {
+    ///
+    /// # Errors
+    /// The folder that is meant cannot be read.
+    fn all(&self) -> anyhow::Result<Vec<Found>> {
         let mut all = Vec::new();
         for folder in self.folders() {
-            for listed in RunDir::list(&folder).unwrap_or_default() {
+            let listed = match RunDir::list(&folder) {
+                Err(error) if folder == self.runs => {
+                    return Err(match error.kind() {
+                        std::io::ErrorKind::PermissionDenied => journal::run_dir::may_not_list(&self.runs),
+                        _ => Failure::io(self.place().display(), &error),
+                    }
+                    .into());
+                }
+                listed => listed.unwrap_or_default(),
+            };
+            for listed in listed {
                 if folder != self.runs && RunDir::open(&folder, &listed.id, self.allow_fs).is_err() {
                     continue;
                 }
-                all.push(Found { past: OnceCell::new(), folder: folder.clone(), listed });
+                all.push(Found { replaced: false, past: OnceCell::new(), folder: folder.clone(), listed });
             }
         }
         all.sort_by(|a, b| (a.listed.started, &a.listed.id).cmp(&(b.listed.started, &b.listed.id)));
-        all
+        // Where a damaged run was salvaged, the new one stands for it.
+        let replaced: BTreeSet<String> = match all.len() {
+            0 | 1 => BTreeSet::new(),
+            _ => all.iter().filter_map(|found| found.past()?.salvaged_from.clone()).collect(),
+        };
+        for found in &mut all {
+            found.replaced = replaced.contains(&found.listed.id);
+        }
+        Ok(all)
     }
 
     fn row(&self, found: &Found) -> Row {
@@ -219,11 +243,19 @@ impl Row {
     }
 }
 
+/// Tells what is wrong with folders of a run that nothing is believed from.
+fn tidy(dir: RunDir) -> RunDir {
+    dir.untidy().iter().for_each(|line| messages::warn(line));
+    dir
+}
+
 /// All runs and rehearsals, oldest first.
-#[must_use]
-pub fn list(runs: &RunsArgs) -> Vec<Row> {
+///
+/// # Errors
+/// The folder that is meant cannot be read.
+pub fn list(runs: &RunsArgs) -> anyhow::Result<Vec<Row>> {
     runs.say_where();
-    runs.all().iter().map(|found| runs.row(found)).collect()
+    Ok(runs.all()?.iter().map(|found| runs.row(found)).collect())
 }
 
 /// A list for people: id, kind, age, state, plan; beneath it what it waits for.
@@ -254,6 +286,7 @@ pub fn lines(rows: &[Row], now: Timestamp) -> Vec<String> {
 pub fn note_others(runs: &RunsArgs, shown: &RunDir) {
     let others: Vec<String> = runs
         .all()
+        .unwrap_or_default()
         .iter()
         .filter(|found| found.listed.id != shown.id() && found.is_unfinished())
         .map(|found| found.listed.id.clone())

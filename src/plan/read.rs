@@ -5,8 +5,8 @@ use super::keys::{self, KeySpec};
 use super::node::{Kind, Node};
 use crate::time::Span;
 
-/// The most keys that a table has.
-const MOST_KEYS: usize = 28;
+/// The most keys that a table has: those of a step.
+const MOST_KEYS: usize = keys::STEP.len();
 
 /// The values of a map by key of its table.
 pub struct Fields<'n, 't> {

@@ -250,7 +250,8 @@ pub fn vote(
     Ok(Ballot {
         binding: question.binding.clone(),
         nonce: question.nonce.clone(),
-        not_counted: vote_counts(state, ix, gate, by).err(),
+        // Stopping never needs a role.
+        not_counted: if go { vote_counts(state, ix, gate, by).err() } else { None },
     })
 }
 

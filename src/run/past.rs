@@ -16,6 +16,8 @@ pub struct Past {
     pub ended: Option<Ending>,
     /// A person ended it. What was in flight then may be settled later, if somebody resumes it.
     pub stopped: bool,
+    /// The damaged run whose intact beginning it goes on from.
+    pub salvaged_from: Option<String>,
     /// Who held it last.
     pub holder: Option<Holder>,
     /// When its last record was written.
@@ -57,7 +59,11 @@ impl Past {
             }
             Event::PlanAmended { fingerprints, .. } => self.fingerprints.clone_from(fingerprints),
             // What became of any step after the intact beginning is lost.
-            Event::Salvaged { .. } => self.acted.extend(self.fingerprints.keys().cloned()),
+            Event::Salvaged { from, .. } => {
+                self.acted.extend(self.fingerprints.keys().cloned());
+                self.salvaged_from = Some(from.clone());
+                self.ended = None;
+            }
             Event::LockTaken { holder, .. } => self.holder = Some(holder.clone()),
             Event::RunResumed { .. } => {
                 self.ended = None;

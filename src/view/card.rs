@@ -82,7 +82,7 @@ fn looked_at(state: &RunState, block: &mut Block<'_>) {
     for (effects, what) in [
         (&[Effect::Read][..], "changes nothing; simply made again"),
         (&[Effect::Ensure, Effect::Cas, Effect::Keyed][..], "in doubt; probed first, and applied again only if it is not done"),
-        (&[Effect::Once][..], "in doubt; probed twice, and made again only if both looks say that it is not done"),
+        (&[Effect::Once][..], "in doubt; probed twice, and made again only if both say not done"),
         (&[Effect::Opaque][..], "in doubt; there is no probe, a person must say how it ended"),
     ] {
         let cut_off = steps(state, |ix, at| {
@@ -147,8 +147,8 @@ mod tests {
 │              jump01
 │ stands       4 of 18 steps; the last in the plan is tell-users; none of it is
 │              done again
-│ looked at    export: in doubt; probed, and a person is asked before a second
-│              attempt
+│ looked at    export: in doubt; probed twice, and made again only if both say
+│              not done
 │ starts next  nothing yet
 │ outputs kept of preflight (version)
 │ the plan     is the one that was started

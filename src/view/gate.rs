@@ -471,10 +471,10 @@ mod tests {
 │ said go      1 of 2 needed: ad-admin
 │ expires      in 1h50m (2026-11-28 05:50 CET); no answer is a no
 │ behind it    delete-user: objectGUID 6f9619ff-8b86-d011-b42d-00c04fc964ff
-│   relevo decide 20261128-0300-k7 delete-ok go --reason \"…\"
+│   relevo decide 20261128-0300-k7 delete-ok go --question 7f3a --reason \"…\"
 │       opens the gate; next: delete-user (destroys something, undo loses
 │       something)
-│   relevo decide 20261128-0300-k7 delete-ok no-go --reason \"…\"
+│   relevo decide 20261128-0300-k7 delete-ok no-go --question 7f3a --reason \"…\"
 │       ends the run here; what is in flight ends first
 └───────────────────────────────────────────────────────────────────────────────
 "
@@ -495,7 +495,7 @@ mod tests {
     #[test]
     fn on_a_wide_terminal_an_answer_and_its_meaning_stand_side_by_side() {
         let text = ask(&waiting(), "delete-ok", 200);
-        let wanted = "│   relevo decide 20261128-0300-k7 delete-ok go --reason \"…\"     opens the gate; next: delete-user \
+        let wanted = "│   relevo decide 20261128-0300-k7 delete-ok go --question 7f3a --reason \"…\"     opens the gate; next: delete-user \
                       (destroys something, undo loses something)\n";
         assert!(text.contains(wanted), "{text}");
         assert_eq!(text.lines().count(), 10);

@@ -281,6 +281,7 @@ pub fn run_of(plan: Plan) -> RunState {
     state.run = "20261128-0300-k7".to_owned();
     state.mode = Mode::Execute;
     state.initiator = Some(person("ops-lead"));
+    state.on_duty = Some(person("ops-lead"));
     state.started = Some(at(0));
     state.last_at = Some(at(0));
     state.seq = 1;

@@ -291,10 +291,10 @@ sign-in           pending
 
 needs a person:
   gate delete-ok: Delete\\u{1b} the user? (0 of 2 go) (expires 05:08, in 1h58m)
-    relevo decide 20261128-0300-k7 delete-ok go --reason \"…\"
-    relevo decide 20261128-0300-k7 delete-ok no-go --reason \"…\"
+    relevo decide 20261128-0300-k7 delete-ok go --question 7f3a --reason \"…\"
+    relevo decide 20261128-0300-k7 delete-ok no-go --question 7f3a --reason \"…\"
 
-next: relevo decide 20261128-0300-k7 delete-ok go --reason \"…\"
+next: relevo decide 20261128-0300-k7 delete-ok go --question 7f3a --reason \"…\"
 "
         );
     }
