@@ -296,7 +296,7 @@ fn the_helper_that_cuts_a_recovery() {
         assert!(found.starts_with(&BEFORE) && found.len() <= BEFORE.len() + 1, "{cut}: {found:?}");
         let finished = said.last().is_some_and(|last| last == "all done");
         assert!(!finished || found.len() == BEFORE.len() + 1, "{cut}: the record that was durable is gone");
-        let kept: Vec<Vec<u8>> = fs::read_dir(dir.path())
+        let kept: Vec<Vec<u8>> = fs::read_dir(dir.path().join("torn"))
             .unwrap()
             .flatten()
             .filter(|entry| entry.file_name().to_string_lossy().starts_with("journal.torn-"))

@@ -56,6 +56,7 @@ impl Shift {
         let folder = shift.desk.folder.path();
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::chown(folder, Some(shift.uid("starter")), None).unwrap();
+        std::fs::set_permissions(shift.desk.machine.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
         shift.desk.steps(
             "  - { id: ok, gate: { ask: Really?, approvers: [lead] } }\n  - { id: one, needs: [ok], uses: command, with: { shell: \
              'echo one >> \"$LEDGER\"' } }\n",
