@@ -64,6 +64,7 @@ mod system {
     }
 
     /// The error for a link, in words.
+    #[must_use]
     pub fn explain_link(error: io::Error) -> io::Error {
         if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) {
             io::Error::new(io::ErrorKind::InvalidData, "a symbolic link, which is not followed here")
@@ -73,6 +74,7 @@ mod system {
     }
 
     /// How many names a file has.
+    #[must_use]
     pub fn links(meta: &Metadata) -> u64 {
         meta.nlink()
     }

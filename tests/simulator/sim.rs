@@ -313,7 +313,7 @@ impl Look for SimConnector {
             return Quiescence::Quiet { seen, ended: None };
         }
         match (thing.blind, acts) {
-            (true, _) if step % 3 == 0 && call.sent.ago.is_some_and(|ago| ago.as_millis() > 3 * 3_600_000) && !acts => {
+            (true, _) if step.is_multiple_of(3) && call.sent.ago.is_some_and(|ago| ago.as_millis() > 3 * 3_600_000) && !acts => {
                 Quiescence::TimeIsOver { seen: "its time is over".to_owned() }
             }
             (true, _) => Quiescence::CannotTell { seen: "nobody can tell".to_owned() },

@@ -222,8 +222,8 @@ fn stable_for(targets: &Targets, call: Option<&Call>) -> Span {
     let Some(call) = call else { return LOCAL };
     let said = targets
         .named_in(&call.with)
-        .into_iter()
-        .filter_map(|(_, entry)| entry.get("settle")?.get("stable_for")?.as_str()?.parse::<Span>().ok());
+        .into_values()
+        .filter_map(|entry| entry.get("settle")?.get("stable_for")?.as_str()?.parse::<Span>().ok());
     match said.max() {
         Some(said) => said,
         None if matches!(call.uses.as_str(), "command" | "noop" | "wait") => LOCAL,
