@@ -88,7 +88,7 @@ pub fn last_word(end: &End, run: &str, run_dir: &Path, page: &Page) -> String {
     lines.join("\n")
 }
 
-/// The answer in `relevo decide RUN STEP ANSWER --reason "…"`.
+/// The answer in `relevo decide RUN STEP ANSWER [--question NONCE] --reason "…"`.
 fn answer_in(command: &str) -> Option<&str> {
-    command.strip_prefix("relevo decide ")?.split(" --reason").next()?.rsplit(' ').next()
+    command.strip_prefix("relevo decide ")?.split(" --").next()?.rsplit(' ').next()
 }

@@ -274,6 +274,9 @@ fn scan(dir: &Path, path: &Path, file: &mut File, slots: &Slots, each: &mut dyn 
                 }
                 run = Some(id.clone());
             }
+            Event::SemanticsRaised { to, .. } if *to > SEMANTICS => {
+                return Err(OpenError::OtherSemantics { path: path.to_owned(), found: *to });
+            }
             Event::LockTaken { holder, .. } => last_holder = Some(holder.clone()),
             _ => {}
         }
