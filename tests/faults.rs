@@ -78,7 +78,14 @@ fn f22_i6_a_holder_that_was_taken_over_while_it_was_stopped_starts_nothing_when_
     std::fs::remove_file(desk.run_dir().join("lock")).unwrap();
     desk.relevo(&["resume", "--yes"]).exits(73).says("alive");
     desk.write("go", "");
-    desk.relevo(&["resume", "--yes", "--take-over", "weekend/1"]).exits(0);
+    // On this machine the one that sleeps still holds what the plan acts on.
+    desk.relevo(&["resume", "--yes", "--take-over", "weekend/1"]).exits(73).says("an earlier process of this run");
+    assert_eq!(desk.ledger(), ["first"]);
+    // Another machine sees the same folder, and nothing of this machine's locks.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = desk.command(&["resume", "--yes", "--take-over", "weekend/1"]);
+    command.env("RELEVO_MACHINE", elsewhere.path().join("machine"));
+    desk.working(command).wait().exits(0);
     assert_eq!(desk.ledger(), ["first", "second"]);
     let journal = desk.journal();
     run.signal(Signal::SIGCONT);

@@ -292,7 +292,7 @@ fn refuse(taking: Taking, place: &Path) -> anyhow::Result<()> {
     keys.sort();
     keys.dedup();
     let (which, is, its) = match names.as_slice() {
-        [] => ("a run that is not named".to_owned(), "is", "it"),
+        [] => ("a process whose run is not known".to_owned(), "is", "it"),
         [one] => (format!("run {one}"), "is", "it"),
         many => (format!("runs {}", many.join(", ")), "are", "them"),
     };
@@ -308,7 +308,10 @@ fn refuse(taking: Taking, place: &Path) -> anyhow::Result<()> {
     for conflict in &conflicts {
         failure = match &conflict.entry {
             Some(entry) => about(failure, entry, held, place),
-            None => failure.detail("another process has locked it, and has not written down which run it is"),
+            // Under the run's own name too: a holder that was stopped, or cut off from its lock, and still lives.
+            None => {
+                failure.detail("it may be an earlier process of this run, stopped or cut off, that has not ended: end it first")
+            }
         };
     }
     failure = failure.detail("nothing was started");
