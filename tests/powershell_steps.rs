@@ -148,6 +148,7 @@ fn an_error_of_what_was_not_done_fails_the_step_with_its_words() {
     desk.relevo(&["run", "plan.yaml"]).exits(3).says("access is denied").says("not done");
     let unknown = step("none", "Set-Nothing", &json!({}), ", effect: once");
     desk.steps(&unknown);
+    desk.forget_runs();
     desk.relevo(&["run", "plan.yaml"]).exits(3).says("Set-Nothing").says("is not recognized");
 }
 

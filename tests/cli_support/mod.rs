@@ -164,6 +164,13 @@ impl Desk {
         self.program(env!("CARGO_BIN_EXE_relevo"), arguments)
     }
 
+    /// Forgets every run, as if the next were the first one on a machine that nobody has used.
+    pub fn forget_runs(&self) {
+        for folder in [self.path("runs"), self.machine.path().join("locks"), self.machine.path().join("runs")] {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+
     /// Any program in this folder and environment.
     pub fn program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
