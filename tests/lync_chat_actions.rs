@@ -301,6 +301,7 @@ fn names_that_are_too_long_conflict_or_are_missing_fail_as_far_as_the_step_says(
             ["missing", "empty", "too_long", "duplicates", "conflicts"].into_iter().filter(|one| *one != word).collect();
         std::fs::remove_file(stage.judge.folder().join("disk/chat.zip")).unwrap();
         stage.desk.steps(&steps(&format!(", fail_on: [{}]", others.join(", "))));
+        stage.desk.forget_runs();
         stage.run().exits(0);
     };
     fails(|world| world["source"]["rooms"][1]["name"] = json!("x".repeat(250)), "longer than 256", "too_long");
